@@ -1,0 +1,153 @@
+"""The scheduled program that every backend reads; target-independent.
+
+A plan is a list of steps over named buffers. `Phase`: kernels that may run at once, then a barrier.
+`Waves`: the steps of the body once for every value of the wave variable. All threads walk the same
+steps; a kernel's points, rows and columns are shared out by the backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnc.analysis.wave import Bound
+from rnnc.diagnostics import Span
+from rnnc.ir.domain import Constraint
+from rnnc.ir.poly import Poly
+from rnnc.ir.types import DType
+from rnnc.plan.expression import Expression
+
+Role = Literal["input", "output", "param", "state"]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferDim:
+    """A grid dim of a buffer: indices lower..upper-1 are stored (margins outside the box included).
+
+    `extent` names the run-time extent that ends the dim's box, if any. With `slots`, index i lives
+    at position `(i - lower) % slots`, else at `i - lower`.
+    """
+
+    name: str
+    lower: Poly
+    upper: Poly
+    extent: str | None
+    slots: int | None = None
+
+    @property
+    def stored(self) -> Poly:
+        """How many positions there are."""
+        return self.upper - self.lower if self.slots is None else Poly.of(self.slots)
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Storage, row-major over: dims in order, then the batch (if `batched`), then `shape`.
+
+    Inputs and outputs have the caller's strides; params and states are the plan's own, and a
+    backend may pad their last axis.
+    """
+
+    name: str
+    role: Role
+    dtype: DType
+    dims: tuple[BufferDim, ...]
+    batched: bool
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    """Computes one element of each point, row and element index of the kernel."""
+
+    name: str
+    value: Expression
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Writes a defined value: `index` for each dim of the buffer, `element` for each axis."""
+
+    value: str
+    buffer: str
+    index: tuple[Poly, ...]
+    element: tuple[Poly, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PointLoop:
+    """A loop of a kernel over grid points; bounds may use outer loops, waves and extents."""
+
+    name: str
+    lower: Bound
+    upper: Bound
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """All `defines`, in order, at every point of the loops, for every row, for every element.
+
+    Different points, rows and elements are independent. `constraints` are tested at each point.
+    """
+
+    name: str
+    loops: tuple[PointLoop, ...]
+    constraints: tuple[Constraint, ...]
+    batched: bool
+    shape: tuple[int, ...]
+    defines: tuple[Define, ...]
+    stores: tuple[Store, ...]
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    kernels: tuple[Kernel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """`body` for variable = 0 .. count-1, in order."""
+
+    variable: str
+    count: Bound
+    body: tuple[Step, ...]
+
+
+Step = Phase | Waves
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An input or output of the compiled model, as the user sees it."""
+
+    name: str
+    buffer: str
+    default: float | None  # of an input that may be left out
+    range: tuple[Poly, Poly] | None  # of an int input: checked when called
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One param node: its path template (`lstm[l].W_i`) over the points of its buffer's dims."""
+
+    path: str
+    buffer: str
+    initial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`extents` are the run-time extents in the order in which the entry point takes them."""
+
+    name: str
+    extents: tuple[str, ...]
+    buffers: tuple[Buffer, ...]
+    inputs: tuple[Argument, ...]
+    outputs: tuple[Argument, ...]
+    parameters: tuple[Parameter, ...]
+    steps: tuple[Step, ...]
+
+    def buffer(self, name: str) -> Buffer:
+        return next(buffer for buffer in self.buffers if buffer.name == name)
