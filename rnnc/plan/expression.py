@@ -42,6 +42,7 @@ class Local:
     """The value that an earlier `Define` of the same kernel gave to this very element."""
 
     name: str
+    dtype: DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +143,7 @@ class Contract:
     contraction: str
 
 
-Expression = (
-    Constant | IndexValue | Local | Load | Apply | Reduce | Branch | Contract
-)
+Expression = Constant | IndexValue | Local | Load | Apply | Reduce | Branch | Contract
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:

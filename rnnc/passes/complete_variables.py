@@ -1,0 +1,278 @@
+"""Gives every variable a value at every point that is stored for it, each by a node of its own.
+
+    h[t] merges  a[t] if 0 <= t < T;   read at t - 1
+becomes
+    h[t in -1..T] merges  z[t] if t == -1,  a[t] if 0 <= t < T;      z[t in -1..0] = 0
+
+A merge's domain becomes the box that its readers reach; what lies beyond a side without an
+equation is zero there. Cases that only name another value (an input, a state at a fixed point) are
+computed by a copy, so that afterwards each case is a node that can write into the variable's
+storage. Inputs that are read outside their grid become variables too, and every output is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rnnc.analysis.sets import is_empty
+from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.ir.domain import Constraint, Dim, Domain
+from rnnc.ir.graph import DataIndex, Graph, Node, Operand, Output
+from rnnc.ir.ops import op
+from rnnc.ir.poly import Poly
+from rnnc.passes.boxes import Interval, box_of, hull, interval, tightened
+from rnnc.passes.push_views import is_view
+from rnnc.passes.resolve_reads import region
+from rnnc.passes.rewrite import Rewriter, identity
+
+LEAVES = frozenset(("input", "param", "constant", "index", "merge"))
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteVariables:
+    name: str = "complete-variables"
+
+    def run(self, graph: Graph) -> Graph:
+        rewriter = Rewriter.of(graph)
+        outputs = tuple(own_variable(rewriter, output) for output in graph.outputs)
+        for node in graph.inputs():
+            pad(rewriter, node)
+        boxes = {
+            node.id: stored_box(rewriter, node, outputs)
+            for node in rewriter.nodes.values()
+            if node.op.name == "merge"
+        }
+        for name, box in boxes.items():
+            complete(rewriter, rewriter[name], box)
+        rewriter.changed = True
+        return rewriter.finish(outputs)
+
+
+def own_variable(rewriter: Rewriter, output: Output) -> Output:
+    """The output as a merge that nobody else reads, with the output's own box."""
+    source = rewriter[output.node]
+    read = Operand(source.id, identity(source.domain), output.domain)
+    name = rewriter.builder.fresh(f"{output.name}.out")
+    node = Node(
+        name, op("merge"), (read,), output.domain, replace(source.type, range=None), None,
+        source.spans,
+    )  # fmt: skip
+    renamed = tuple(Poly.of(own) for own in output.domain.names)
+    rewriter.put(replace(node, operands=(replace(read, access=renamed),)))
+    return replace(output, node=name)
+
+
+def reads_of(rewriter: Rewriter, name: str) -> list[tuple[Domain, Operand]]:
+    """Every read of a node with the points at which it happens."""
+    return [
+        (tightened(region(reader, operand)), operand)
+        for reader in rewriter.nodes.values()
+        for operand in reader.operands
+        if operand.source == name
+    ]
+
+
+def reach(points: Domain, operand: Operand, axis: int) -> Interval:
+    """The stretch of the source's dim number `axis` that a read may touch."""
+    index = operand.access[axis]
+    if isinstance(index, DataIndex):
+        low = interval(index.lower, points)
+        high = interval(index.upper - 1, points)
+        return hull((low, high))
+    return interval(index, points)
+
+
+def pad(rewriter: Rewriter, node: Node) -> None:
+    """Puts a variable before an input that is read outside its grid."""
+    box = tightened(node.domain)
+    outside = False
+    for points, operand in reads_of(rewriter, node.id):
+        for axis, dim in enumerate(box.dims):
+            item = reach(points, operand, axis)
+            if not within(item, dim):
+                outside = True
+    if not outside:
+        return
+    name = rewriter.builder.fresh(f"{node.id}.padded")
+    for reader in list(rewriter.nodes.values()):
+        operands = tuple(
+            replace(read, source=name) if read.source == node.id else read
+            for read in reader.operands
+        )
+        if operands != reader.operands:
+            rewriter.put(replace(reader, operands=operands))
+    case = Operand(node.id, identity(node.domain), node.domain)
+    rewriter.put(replace(node, id=name, op=op("merge"), operands=(case,)))
+
+
+def within(item: Interval, dim: Dim) -> bool:
+    """Whether an interval certainly lies inside the dim's bounds, for all sizes >= 0."""
+    if item.lower is None or item.upper is None or dim.lower is None or dim.upper is None:
+        return False
+    slack = (item.lower - dim.lower, dim.upper - 1 - item.upper)
+    return all(coefficient >= 0 for poly in slack for _, coefficient in poly.terms)
+
+
+def stored_box(rewriter: Rewriter, node: Node, outputs: tuple[Output, ...]) -> Domain:
+    """The box of points that readers and the interface may touch."""
+    output = next((output for output in outputs if output.node == node.id), None)
+    reads = reads_of(rewriter, node.id)
+    dims: list[Dim] = []
+    for axis, dim in enumerate(node.domain.dims):
+        items = [reach(points, operand, axis) for points, operand in reads]
+        if output is not None:
+            own = output.domain.dims[axis]
+            assert own.lower is not None and own.upper is not None
+            items.append(Interval(own.lower, own.upper - 1))
+        box = box_of(dim, hull(items)) if items else dim
+        if box.lower is None or box.upper is None:
+            raise DiagnosticError([unbounded(node, dim)])
+        dims.append(box)
+    return Domain(tuple(dims))
+
+
+def unbounded(node: Node, dim: Dim) -> Diagnostic:
+    return Diagnostic(
+        "RNN704",
+        f"'{node.id}' is read without a bound along '{dim.name}': it cannot be stored",
+        node.spans[0] if node.spans else None,
+    )
+
+
+def complete(rewriter: Rewriter, node: Node, box: Domain) -> None:
+    """Cuts the cases to the stored box, fills its rest with zero, gives each case a node."""
+    cases: list[Operand] = []
+    for case in node.operands:
+        assert case.guard is not None
+        guard = tightened(box.restrict(*case.guard.bounds, *case.guard.constraints))
+        if not is_empty(guard):
+            cases.append(own_case(rewriter, node, replace(case, guard=guard)))
+    for rest in margins(node, box, [case.guard for case in cases if case.guard is not None]):
+        zero = fill(rewriter, node, rest)
+        cases.append(Operand(zero.id, identity(rest), rest))
+    rewriter.put(replace(node, operands=tuple(cases), domain=box))
+
+
+def own_case(rewriter: Rewriter, node: Node, case: Operand) -> Operand:
+    """The case itself if its source can write into the variable, else a copy over the guard."""
+    source = rewriter[case.source]
+    assert case.guard is not None
+    if (
+        source.op.name not in LEAVES
+        and not is_view(source.op)
+        and source.type.shape == node.type.shape
+        and source.type.dtype == node.type.dtype
+        and store_index(source, case) is not None
+        and writes_only(source, case)
+    ):
+        return case
+    copied = case
+    if source.type.shape != node.type.shape:  # a scalar equation fills the shape
+        axes = tuple(range(node.type.rank - source.type.rank, node.type.rank))
+        wide = rewriter.derive(
+            replace(node, domain=case.guard),
+            op("broadcast", shape=node.type.shape, axes=axes),
+            (replace(case, guard=None),),
+        )
+        copied = Operand(wide.id, identity(case.guard))
+    copy = rewriter.derive(
+        replace(node, domain=case.guard),
+        op("cast", dtype=node.type.dtype),
+        (replace(copied, guard=None),),
+    )
+    return Operand(copy.id, identity(case.guard), case.guard)
+
+
+def store_index(source: Node, case: Operand) -> tuple[Poly, ...] | None:
+    """Where the source's own point lies in the merge: one polynomial for each merge dim.
+
+    None if the case is no relabelling of the source's points.
+    """
+    assert case.guard is not None
+    index: dict[str, Poly] = {}
+    for own, access in zip(source.domain.names, case.access, strict=True):
+        names = access.names if isinstance(access, Poly) else ()
+        if len(names) != 1 or access != Poly.of(names[0]) or names[0] in index:
+            return None
+        index[names[0]] = Poly.of(own)
+    for dim in case.guard.dims:
+        if dim.name not in index:
+            fixed = fixed_value(dim, case.guard)
+            if fixed is None or any(
+                name not in index for name in fixed.names if name in case.guard.names
+            ):
+                return None
+            index[dim.name] = fixed.substitute(index)
+    return tuple(index[name] for name in case.guard.names)
+
+
+def fixed_value(dim: Dim, guard: Domain) -> Poly | None:
+    """The one value that a guard leaves a dim, if it is one."""
+    if dim.lower is not None and dim.upper == dim.lower + 1:
+        return dim.lower
+    for constraint in guard.constraints:
+        unit = constraint.poly.coefficient(dim.name)
+        if constraint.relation == "==" and abs(unit) == 1 and not constraint.poly.floors:
+            return -(constraint.poly - Poly.of(dim.name) * unit) * unit
+    return None
+
+
+def writes_only(source: Node, case: Operand) -> bool:
+    """Whether every point of the source lies in the case's guard."""
+    index = store_index(source, case)
+    assert index is not None and case.guard is not None
+    values = dict(zip(case.guard.names, index, strict=True))
+    limits = [c.substitute(values) for c in (*case.guard.bounds, *case.guard.constraints)]
+    return all(
+        is_empty(source.domain.restrict(part)) for limit in limits for part in limit.negated()
+    )
+
+
+def margins(node: Node, box: Domain, guards: list[Domain]) -> list[Domain]:
+    """The stored points beyond the variable's own box that no case defines, disjoint."""
+    found: list[Domain] = []
+    inner: list[Constraint] = []
+    for dim in node.domain.dims:
+        sides: list[Constraint] = []
+        variable = Poly.of(dim.name)
+        if dim.lower is not None:
+            sides.append(Constraint(variable - dim.lower, ">="))
+        if dim.upper is not None:
+            sides.append(Constraint(dim.upper - 1 - variable, ">="))
+        for side in sides:
+            pieces = [box.restrict(*inner, *part) for part in ((p,) for p in side.negated())]
+            for guard in guards:
+                pieces = [rest for piece in pieces for rest in difference(piece, guard)]
+            found += [tightened(piece) for piece in pieces if not is_empty(piece)]
+        inner += sides
+    return found
+
+
+def difference(piece: Domain, guard: Domain) -> list[Domain]:
+    """`piece` without `guard`, as disjoint parts."""
+    limits = (*guard.bounds, *guard.constraints)
+    if is_empty(piece.restrict(*limits)):
+        return [piece]
+    parts: list[Domain] = []
+    for limit in limits:
+        for outside in limit.negated():
+            part = piece.restrict(outside)
+            if not is_empty(part):
+                parts.append(part)
+        piece = piece.restrict(limit)
+    return parts
+
+
+def fill(rewriter: Rewriter, node: Node, points: Domain) -> Node:
+    """Zero (false) at the given points."""
+    model = replace(node, domain=points, spans=node.spans)
+    value: int | float | bool = False if node.type.dtype == "bool" else 0
+    if node.type.dtype in ("real", "complex"):
+        value = 0.0
+    constant = rewriter.derive(replace(model, domain=Domain()), op("constant", value=value), ())
+    wide = rewriter.derive(
+        model, op("broadcast", shape=node.type.shape, axes=()), (Operand(constant.id),)
+    )
+    return rewriter.derive(
+        model, op("cast", dtype=node.type.dtype), (Operand(wide.id, identity(points)),)
+    )

@@ -1,0 +1,113 @@
+"""Groups the terms of a sum by whether they take part in the recurrence.
+
+    a[t] = (W @ x[t] + U @ h[t-1]) + b            (h depends on a)
+becomes
+    p[t] = W @ x[t] + b;   a[t] = p[t] + U @ h[t-1]
+
+so that everything that reads no state is computed for all points at once, bias included. Legal up
+to rounding (addition is reassociated); terms keep their order within each group. Sums outside a
+recurrence, and sums with fewer than two invariant terms, stay as written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import networkx as nx
+
+from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.ir.ops import op
+from rnnc.ir.poly import Poly
+from rnnc.passes.rewrite import Rewriter, identity, is_identity
+
+
+@dataclass(frozen=True, slots=True)
+class HoistSums:
+    name: str = "hoist-sums"
+
+    def run(self, graph: Graph) -> Graph:
+        rewriter = Rewriter.of(graph)
+        component = recurrences(graph)
+        inner = {
+            operand.source
+            for node in graph.nodes
+            if node.op.name == "add" and node.id in component
+            for operand in node.operands
+            if is_term_tree(graph, node, operand)
+        }
+        for node in graph.nodes:
+            if node.op.name == "add" and node.id in component and node.id not in inner:
+                regroup(rewriter, graph, component, node)
+        return rewriter.finish()
+
+
+def recurrences(graph: Graph) -> dict[str, int]:
+    """Nodes on a dependence cycle that static dims cannot break, with their component's number.
+
+    A step along a static dim (the layer below) may be taken by an outer loop, inside which what
+    comes over that edge is invariant.
+    """
+    inner: nx.DiGraph[str] = nx.DiGraph(
+        (source, reader)
+        for source, reader, operand in graph.structure.edges(data="operand")
+        if not steps_statically(graph[source], operand)
+    )
+    found: dict[str, int] = {}
+    for number, component in enumerate(nx.strongly_connected_components(inner)):
+        if len(component) > 1:
+            found |= dict.fromkeys(component, number)
+    return found
+
+
+def steps_statically(source: Node, operand: Operand) -> bool:
+    """Whether the edge goes from one point of a static dim to another."""
+    return any(
+        dim.static and isinstance(index, Poly) and index != Poly.of(dim.name)
+        for dim, index in zip(source.domain.dims, operand.access, strict=True)
+    )
+
+
+def is_term_tree(graph: Graph, node: Node, operand: Operand) -> bool:
+    """Whether the operand is itself a sum that only this node reads, at its own point."""
+    source = graph[operand.source]
+    return (
+        source.op.name == "add"
+        and is_identity(node, operand, source)
+        and source.domain == node.domain
+        and source.type == node.type
+        and graph.structure.out_degree(source.id) == 1
+    )
+
+
+def terms(graph: Graph, node: Node) -> list[Operand]:
+    """The summands from left to right."""
+    found: list[Operand] = []
+    for operand in node.operands:
+        if is_term_tree(graph, node, operand):
+            found += terms(graph, graph[operand.source])
+        else:
+            found.append(operand)
+    return found
+
+
+def regroup(rewriter: Rewriter, graph: Graph, component: dict[str, int], node: Node) -> None:
+    summands = terms(graph, node)
+    here = component[node.id]
+    invariant = [read for read in summands if component.get(read.source) != here]
+    recurrent = [read for read in summands if component.get(read.source) == here]
+    computed = [
+        read for read in invariant if graph[read.source].op.name not in ("param", "constant")
+    ]
+    if len(invariant) < 2 or not recurrent or not computed:
+        return
+    if invariant + recurrent == summands and len(summands) == len(invariant) + 1:
+        return
+    # The widest shape first: a partial sum must have the shape of the whole.
+    invariant.sort(key=lambda read: -graph[read.source].type.rank)
+    total = invariant[0]
+    if graph[total.source].type.shape != node.type.shape:
+        return
+    for read in (*invariant[1:], *recurrent[:-1]):
+        partial = rewriter.derive(node, op("add"), (total, read))
+        total = Operand(partial.id, identity(node.domain))
+    rewriter.put(replace(node, operands=(total, recurrent[-1])))

@@ -1,0 +1,44 @@
+"""THE ordered list of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rnnc.ir.graph import Graph
+from rnnc.passes.bind_sizes import BindSizes
+from rnnc.passes.eliminate_common import EliminateCommon
+from rnnc.passes.eliminate_dead import EliminateDead
+from rnnc.passes.hoist_sums import HoistSums
+from rnnc.passes.push_views import PushViews
+from rnnc.passes.resolve_reads import ResolveReads
+from rnnc.passes.rewrite import Pass
+from rnnc.passes.split_concat_products import SplitConcatProducts
+from rnnc.passes.unroll_reductions import UnrollReductions
+
+
+def pipeline() -> tuple[Pass, ...]:
+    return (
+        BindSizes(),  # first: every later pass may compare and count sizes
+        EliminateDead(),  # before any work is spent on what nobody reads
+        ResolveReads(),  # an aliased variable would hide the op behind it from the next ones
+        UnrollReductions(),  # before views: each term then picks its own neighbour
+        PushViews(),  # gates become blocks of weights
+        SplitConcatProducts(),  # makes views of weights; a view of a view is composed next
+        PushViews(),
+        ResolveReads(),  # copied bodies may read variables at fixed points now
+        EliminateCommon(),  # before sums are regrouped: equal terms must be one term
+        HoistSums(),  # last that creates nodes: it looks at the final recurrences
+        EliminateDead(),
+    )
+
+
+def optimize(
+    graph: Graph,
+    passes: tuple[Pass, ...],
+    after: Callable[[str, Graph], None] = lambda name, graph: None,
+) -> Graph:
+    """Runs the passes in order; `after` sees the graph behind each one (verifier, --emit)."""
+    for step in passes:
+        graph = step.run(graph)
+        after(step.name, graph)
+    return graph

@@ -1,0 +1,70 @@
+"""Reads of a variable go straight to the equation that defines the point.
+
+    h[l, t] merges  x[t] if l == -1,  a[l, t] if 0 <= l;   reader on l == 0:  h[l-1, t]
+becomes
+    reader on l == 0:  x[t]
+
+Legal when every point that the reader reads lies in the guard of one case. Reads that meet several
+cases (`h[l, t-1]` at t = 0 and after) stay on the merge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rnnc.analysis.sets import is_empty
+from rnnc.ir.domain import Domain
+from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.passes.rewrite import Rewriter, moved, point_of
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveReads:
+    name: str = "resolve-reads"
+
+    def run(self, graph: Graph) -> Graph:
+        rewriter = Rewriter.of(graph)
+        for node in graph.nodes:
+            operands = tuple(
+                resolve(rewriter, region(node, operand), operand) for operand in node.operands
+            )
+            rewriter.put(replace(rewriter[node.id], operands=operands))
+        return rewriter.finish()
+
+
+def region(node: Node, operand: Operand) -> Domain:
+    """The points at which `node` reads the operand (with its bound dims)."""
+    if operand.guard is not None:
+        return operand.guard
+    if node.bound is None:
+        return node.domain
+    domain = node.domain.extend(node.bound.dims)
+    return domain.restrict(*node.bound.constraints)
+
+
+def resolve(rewriter: Rewriter, points: Domain, operand: Operand) -> Operand:
+    """Follows merges as long as one case covers all points."""
+    while True:
+        source = rewriter[operand.source]
+        case = covering_case(source, points, operand)
+        if case is None:
+            return operand
+        operand = replace(case, guard=operand.guard)
+
+
+def covering_case(source: Node, points: Domain, operand: Operand) -> Operand | None:
+    """The case of a merge that defines all points read, as seen by the reader."""
+    if source.op.name != "merge":
+        return None
+    values = point_of(source, operand.access)
+    if values is None:
+        return None
+    for case in source.operands:
+        assert case.guard is not None
+        limits = [c.substitute(values) for c in (*case.guard.bounds, *case.guard.constraints)]
+        outside = [points.restrict(part) for limit in limits for part in limit.negated()]
+        if all(is_empty(part) for part in outside):
+            if any(not hasattr(index, "terms") for index in case.access):
+                return None  # a data-dependent index belongs to the merge
+            return moved(case, values)
+    return None

@@ -1,0 +1,143 @@
+"""Writes out short reductions over static grid points.
+
+    a[t] = reduce{kind=sum}(b[d, t]) over d in 0..2       becomes      a[t] = b[0, t] + b[1, t]
+
+Legal always (the terms keep their order). It pays where the terms differ in more than the index:
+each then meets its own neighbour or weight without a test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import cast
+
+from rnnc.ir.domain import Domain
+from rnnc.ir.graph import Graph, Node, Op, Operand
+from rnnc.ir.ops import op
+from rnnc.ir.poly import Poly, PolyLike
+from rnnc.passes.bind_sizes import bind
+from rnnc.passes.rewrite import Rewriter, identity, moved
+
+COMBINERS = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
+
+
+@dataclass(frozen=True, slots=True)
+class UnrollReductions:
+    """`limit`: the most terms that are written out."""
+
+    limit: int = 8
+    name: str = "unroll-reductions"
+
+    def run(self, graph: Graph) -> Graph:
+        rewriter = Rewriter.of(graph)
+        for node in graph.nodes:
+            points = static_points(node, self.limit)
+            if points is not None:
+                unroll(rewriter, rewriter[node.id], points)
+        return rewriter.finish()
+
+
+def static_points(node: Node, limit: int) -> list[dict[str, int]] | None:
+    """The bound points of a reduction if they are few and the same for every reader."""
+    bound = node.bound
+    if bound is None or (node.op.name == "reduce" and node.op["kind"] not in COMBINERS):
+        return None
+    count = 1
+    for dim in bound.dims:
+        lower = None if dim.lower is None else dim.lower.constant
+        upper = None if dim.upper is None else dim.upper.constant
+        if lower is None or upper is None:
+            return None
+        count *= max(0, upper - lower)
+    if not 0 < count <= limit:
+        return None
+    ranges = [
+        range(cast(Poly, dim.lower).offset, cast(Poly, dim.upper).offset) for dim in bound.dims
+    ]
+    points = [dict(zip(bound.names, values, strict=True)) for values in product(*ranges)]
+    kept: list[dict[str, int]] = []
+    for point in points:
+        verdicts = []
+        for constraint in bound.constraints:
+            value = constraint.poly.substitute(dict[str, PolyLike](point)).constant
+            if value is None:
+                return None
+            verdicts.append(value >= 0 if constraint.relation == ">=" else value == 0)
+        if all(verdicts):
+            kept.append(point)
+    return kept or None
+
+
+def unroll(rewriter: Rewriter, node: Node, points: list[dict[str, int]]) -> None:
+    terms = [instance(rewriter, node.operands[0], point) for point in points]
+    if node.op.name == "reduce":
+        combine = op(COMBINERS[cast(str, node.op["kind"])])
+        if len(terms) == 1:
+            only = op("cast", dtype=node.type.dtype)
+            rewriter.put(replace(node, op=only, operands=(terms[0],), bound=None))
+            return
+        total = terms[0]
+        for position, term in enumerate(terms[1:], start=2):
+            if position == len(terms):
+                rewriter.put(replace(node, op=combine, operands=(total, term), bound=None))
+                return
+            partial = rewriter.derive(node, combine, (total, term))
+            total = Operand(partial.id, identity(node.domain))
+    elif node.op.name == "stack_points":
+        rewriter.put(replace(node, op=op("stack"), operands=tuple(terms), bound=None))
+    else:
+        rewriter.put(replace(node, op=op("concat", axis=0), operands=tuple(terms), bound=None))
+
+
+def instance(rewriter: Rewriter, operand: Operand, point: dict[str, int]) -> Operand:
+    """The term at one bound point: the body's nodes again, with the bound dims gone.
+
+    Only nodes that carry the bound dims are copied; what they read elsewhere is shared.
+    """
+    values: dict[str, PolyLike] = dict(point)
+    body = rewriter[operand.source]
+    access = moved(operand, values)
+    if body.op.name in ("merge", "input", "param") or not set(point) & set(body.domain.names):
+        return access
+    copied = copy_at(rewriter, body, values)
+    kept = tuple(
+        index
+        for name, index in zip(body.domain.names, access.access, strict=True)
+        if name not in point
+    )
+    return Operand(copied.id, kept)
+
+
+def copy_at(rewriter: Rewriter, node: Node, values: dict[str, PolyLike]) -> Node:
+    """The node at fixed values of some of its dims."""
+    operands: list[Operand] = []
+    moved_node = bind(node, values)
+    dims = tuple(dim for dim in moved_node.domain.dims if dim.name not in values)
+    constraints = tuple(c for c in moved_node.domain.constraints if c.poly.constant is None)
+    domain = Domain(dims, constraints)
+    for original, read in zip(node.operands, moved_node.operands, strict=True):
+        source = rewriter[original.source]
+        fixed = {
+            name: cast(Poly, index)
+            for name, index in zip(source.domain.names, original.access, strict=True)
+            if name in values and index == Poly.of(name)
+        }
+        if fixed and source.op.name not in ("merge", "input", "param"):
+            inner = copy_at(rewriter, source, {name: values[name] for name in fixed})
+            kept = tuple(
+                index
+                for name, index in zip(source.domain.names, read.access, strict=True)
+                if name not in fixed
+            )
+            operands.append(Operand(inner.id, kept))
+        else:
+            operands.append(read)
+    return rewriter.derive(
+        moved_node,
+        Op(moved_node.op.name, moved_node.op.attributes),
+        tuple(operands),
+        type=moved_node.type,
+        domain=domain,
+        bound=moved_node.bound,
+    )

@@ -1,0 +1,257 @@
+"""Lowers a scheduled graph to a plan: groups become kernels, components become steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from rnnc.analysis.schedule import Component, Schedule
+from rnnc.analysis.wave import Bound, Polynomial, wave_loops
+from rnnc.ir.domain import Constraint
+from rnnc.ir.graph import Graph, Node
+from rnnc.ir.poly import Poly
+from rnnc.passes.boxes import tightened
+from rnnc.plan.elements import ElementBuilder, extent_of
+from rnnc.plan.expression import Contract, element, walk
+from rnnc.plan.groups import Group, Read, group, is_statement, reads
+from rnnc.plan.plan import (
+    Argument,
+    Buffer,
+    Define,
+    Kernel,
+    Parameter,
+    Phase,
+    Plan,
+    PointLoop,
+    Step,
+    Store,
+    Waves,
+)
+from rnnc.plan.storage import Storage, assign
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A group with the loops over its points."""
+
+    group: Group
+    loops: tuple[PointLoop, ...]
+    constraints: tuple[Constraint, ...]
+
+
+# A step before its kernels are built: phases of placed groups.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """`variable` is None for a plain sequence of phases."""
+
+    variable: str | None
+    count: Bound | None
+    phases: tuple[tuple[Placed, ...], ...] = ()
+    inner: tuple[Draft, ...] = ()
+
+
+def build_plan(graph: Graph, schedule: Schedule) -> Plan:
+    """The plan of a graph whose variables are complete (passes.complete_variables)."""
+    drafts = draft(graph, schedule.components, 0)
+    fused = {
+        node.id: (number, node)
+        for number, placed in enumerate(all_placed(drafts))
+        for node in placed.group.nodes
+    }
+    stored: dict[str, bool] = {}
+    for number, node in fused.values():
+        for read in reads(graph, node):
+            if not read.direct or fused[read.source.id][0] != number:
+                stored[read.source.id] = True
+    batched = batched_nodes(graph)
+    storage = assign(graph, stored, batched)
+    kernels = KernelBuilder(graph, storage, batched)
+    inputs = tuple(argument(node, node.id) for node in graph.inputs())
+    outputs = tuple(Argument(output.name, output.node, None, None) for output in graph.outputs)
+    return Plan(
+        graph.name,
+        tuple(size.name for size in graph.sizes if size.kind == "extent"),
+        tuple(storage.buffers.values()),
+        inputs,
+        outputs,
+        tuple(
+            Parameter(cast(str, node.op["path"]), node.id, cast(str, node.op["initial"]))
+            for node in graph.params()
+        ),
+        tuple(step for found in drafts for step in kernels.steps(found)),
+    )
+
+
+def argument(node: Node, buffer: str) -> Argument:
+    default = cast(float | None, node.op["default"])
+    return Argument(cast(str, node.op["name"]), buffer, default, node.type.range)
+
+
+def batched_nodes(graph: Graph) -> dict[str, bool]:
+    """Nodes whose value may differ between batch rows: those that some input reaches."""
+    found = {node.id: node.op.name == "input" for node in graph.nodes}
+    pending = [name for name, value in found.items() if value]
+    while pending:
+        for reader, _ in graph.readers(pending.pop()):
+            if not found[reader.id]:
+                found[reader.id] = True
+                pending.append(reader.id)
+    return found | {output.node: True for output in graph.outputs}
+
+
+# ---- steps ------------------------------------------------------------------------------------
+
+
+def draft(graph: Graph, components: Iterable[Component], depth: int) -> tuple[Draft, ...]:
+    """Steps of components in order; runs of parallel ones share their phases."""
+    found: list[Draft] = []
+    parallel: list[Node] = []
+
+    def flush() -> None:
+        if parallel:
+            found.append(Draft(None, None, at_once(graph, tuple(parallel))))
+            parallel.clear()
+
+    for component in components:
+        nodes = tuple(graph[name] for name in component.nodes if is_statement(graph[name]))
+        if not nodes:
+            continue
+        if component.kind == "parallel":
+            parallel.extend(nodes)
+            continue
+        flush()
+        found.append(in_waves(graph, component, nodes, depth))
+    flush()
+    return tuple(found)
+
+
+def at_once(graph: Graph, nodes: tuple[Node, ...]) -> tuple[tuple[Placed, ...], ...]:
+    """Phases that compute every point of the nodes."""
+    groups = group(graph, nodes, {node.id: 0 for node in nodes}, lambda read: True)
+    return by_level([Placed(found, *box_loops(found.nodes[0])) for found in groups])
+
+
+def box_loops(node: Node) -> tuple[tuple[PointLoop, ...], tuple[Constraint, ...]]:
+    domain = tightened(node.domain)
+    loops: list[PointLoop] = []
+    for dim in domain.dims:
+        assert dim.lower is not None and dim.upper is not None
+        loops.append(PointLoop(dim.name, Polynomial(dim.lower), Polynomial(dim.upper)))
+    return tuple(loops), domain.constraints
+
+
+def in_waves(graph: Graph, component: Component, nodes: tuple[Node, ...], depth: int) -> Draft:
+    """The loop over a component's waves."""
+    raise NotImplementedError
+
+
+def by_level(placed: list[Placed]) -> tuple[tuple[Placed, ...], ...]:
+    levels: dict[int, list[Placed]] = {}
+    for found in placed:
+        levels.setdefault(found.group.level, []).append(found)
+    return tuple(tuple(levels[level]) for level in sorted(levels))
+
+
+def all_placed(drafts: Iterable[Draft]) -> Iterable[Placed]:
+    for found in drafts:
+        for phase in found.phases:
+            yield from phase
+        yield from all_placed(found.inner)
+
+
+# ---- kernels ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KernelBuilder:
+    graph: Graph
+    storage: Storage
+    batched: Mapping[str, bool]
+
+    def steps(self, found: Draft) -> tuple[Step, ...]:
+        body: tuple[Step, ...] = tuple(
+            Phase(merged(tuple(self.kernel(placed) for placed in phase))) for phase in found.phases
+        )
+        body += tuple(step for inner in found.inner for step in self.steps(inner))
+        if found.variable is None:
+            return body
+        assert found.count is not None
+        return (Waves(found.variable, found.count, body),)
+
+    def kernel(self, placed: Placed) -> Kernel:
+        nodes = placed.group.nodes
+        first = nodes[0]
+        batched = any(self.batched[node.id] for node in nodes)
+        limits = {
+            dim.name: extent
+            for dim in first.domain.dims
+            if dim.upper is not None
+            and not dim.static
+            and (extent := extent_of(dim.upper, self.graph)) is not None
+        }
+        names = frozenset(node.id for node in nodes)
+        elements = ElementBuilder(self.graph, self.storage, names, batched, limits)
+        defines: list[Define] = []
+        stores: list[Store] = []
+        for node in nodes:
+            defines.append(Define(node.id, elements.statement(node), node.type.dtype))
+            axes = tuple(Poly.of(element(axis)) for axis in range(node.type.rank))
+            for home in self.storage.writes.get(node.id, ()):
+                stores.append(Store(node.id, home.buffer, home.index, axes))
+                batched = batched or self.storage.buffers[home.buffer].batched
+        shape = self.storage_shape(first)
+        spans = tuple(dict.fromkeys(span for node in nodes for span in node.spans))
+        return Kernel(
+            first.id,
+            placed.loops,
+            placed.constraints,
+            batched,
+            shape,
+            tuple(defines),
+            tuple(stores),
+            spans,
+        )
+
+    def storage_shape(self, node: Node) -> tuple[int, ...]:
+        return tuple(cast(int, size.constant) for size in node.type.shape)
+
+
+def merged(kernels: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+    """Kernels over the same points and shape whose products share an operand become one."""
+    result: list[Kernel] = []
+    for kernel in kernels:
+        for number, other in enumerate(result):
+            if same_space(kernel, other) and set(vectors(kernel)) & set(vectors(other)):
+                result[number] = replace(
+                    other,
+                    defines=other.defines + kernel.defines,
+                    stores=other.stores + kernel.stores,
+                    spans=tuple(dict.fromkeys(other.spans + kernel.spans)),
+                )
+                break
+        else:
+            result.append(kernel)
+    return tuple(result)
+
+
+def same_space(left: Kernel, right: Kernel) -> bool:
+    return (left.loops, left.constraints, left.batched, left.shape) == (
+        right.loops,
+        right.constraints,
+        right.batched,
+        right.shape,
+    )
+
+
+def vectors(kernel: Kernel) -> list[tuple[object, ...]]:
+    """What the products of a kernel multiply their weights with."""
+    return [
+        (found.vector.buffer, found.vector.index)
+        for define in kernel.defines
+        for found in walk(define.value)
+        if isinstance(found, Contract)
+    ]
+
+
+_unused: tuple[type, ...] = (Buffer, Read)

@@ -1,0 +1,287 @@
+"""Executes a plan with NumPy, kernel by kernel and point by point: the oracle of plan building.
+
+It shares nothing with the backends; with the interpreter it shares only the meaning of pointwise
+ops. Reads of never-written elements are caught: buffers start as NaN (or a wild number).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnc.ir.domain import Constraint
+from rnnc.ir.graph import Op
+from rnnc.ir.poly import Poly
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Waves
+
+Array = NDArray[np.generic]
+Evaluate = Callable[[Op, list[Array]], Array]
+DTYPES = {"real": np.float64, "int": np.int64, "bool": np.bool_}
+
+
+class Simulator:
+    def __init__(
+        self,
+        plan: Plan,
+        evaluate: Evaluate,
+        batch: int,
+        extents: Mapping[str, int],
+        lengths: Mapping[str, NDArray[np.int64]] | None = None,
+    ) -> None:
+        self.plan, self.evaluate, self.batch = plan, evaluate, batch
+        self.extents = dict(extents)
+        given = lengths or {}
+        self.lengths = {
+            name: np.asarray(given.get(name, np.full(batch, value)), np.int64)
+            for name, value in extents.items()
+        }
+        self.memory = {buffer.name: self.allocate(buffer) for buffer in plan.buffers}
+        self.buffers = {buffer.name: buffer for buffer in plan.buffers}
+
+    def allocate(self, buffer: Buffer) -> Array:
+        dims = [max(0, dim.stored.evaluate(self.extents)) for dim in buffer.dims]
+        shape = (*dims, *((self.batch,) if buffer.batched else ()), *buffer.shape)
+        if buffer.dtype == "real":
+            return np.full(shape, np.nan)
+        return np.full(shape, 0 if buffer.dtype == "bool" else -12345, DTYPES[buffer.dtype])
+
+    def run(self) -> None:
+        for step in self.plan.steps:
+            self.step(step, dict(self.extents))
+
+    def step(self, step: Step, env: dict[str, int]) -> None:
+        if isinstance(step, Waves):
+            for wave in range(step.count.evaluate(env)):
+                for inner in step.body:
+                    self.step(inner, env | {step.variable: wave})
+            return
+        assert isinstance(step, Phase)
+        written: list[Callable[[], None]] = []
+        for kernel in step.kernels:  # all reads of a phase before any write: they may run at once
+            for point in self.points(kernel, env, 0):
+                written += self.compute(kernel, point)
+        for write in written:
+            write()
+
+    def points(self, kernel: Kernel, env: dict[str, int], depth: int) -> Iterator[dict[str, int]]:
+        if depth == len(kernel.loops):
+            if all(constraint.holds(env) for constraint in kernel.constraints):
+                yield env
+            return
+        loop = kernel.loops[depth]
+        for value in range(loop.lower.evaluate(env), loop.upper.evaluate(env)):
+            yield from self.points(kernel, env | {loop.name: value}, depth + 1)
+
+    def compute(self, kernel: Kernel, point: dict[str, int]) -> list[Callable[[], None]]:
+        rows = self.batch if kernel.batched else 1
+        full = (rows, *kernel.shape)
+        env: dict[str, Array] = {name: np.asarray(value) for name, value in point.items()}
+        for axis, size in enumerate(kernel.shape):
+            index = np.arange(size).reshape(-1, *(1,) * (len(kernel.shape) - axis - 1))
+            env[ex.element(axis)] = index
+        env["#row"] = np.arange(rows).reshape(-1, *(1,) * len(kernel.shape))
+        local: dict[str, Array] = {}
+        for define in kernel.defines:
+            value = self.value(define.value, env, local)
+            local[define.name] = np.broadcast_to(value, full).astype(DTYPES[define.dtype])
+        writes: list[Callable[[], None]] = []
+        for store in kernel.stores:
+            buffer = self.buffers[store.buffer]
+            place = self.place(buffer, store.index, store.element, env, store=True)
+            value = local[store.value]
+            target = self.memory[store.buffer]
+            if not buffer.batched:
+                value = value[0]
+
+            def assign(
+                target: Array = target, place: tuple[Array, ...] = place, value: Array = value
+            ) -> None:
+                target[place] = value
+
+            writes.append(assign)
+        return writes
+
+    def place(
+        self,
+        buffer: Buffer,
+        index: tuple[Poly | ex.Expression, ...],
+        axes: tuple[Poly | ex.Expression, ...],
+        env: dict[str, Array],
+        store: bool = False,
+        clamped: tuple[bool, ...] = (),
+        local: dict[str, Array] | None = None,
+    ) -> tuple[Array, ...]:
+        row = env["#row"]
+        found: list[Array] = []
+        for number, (dim, entry) in enumerate(zip(buffer.dims, index, strict=True)):
+            lower = dim.lower.evaluate(self.extents)
+            upper = dim.upper.evaluate(self.extents)
+            values = dict(env)
+            if buffer.batched and not store:
+                values |= {name: rows[row] for name, rows in self.lengths.items()}
+            if isinstance(entry, Poly):
+                at = np.asarray(entry.evaluate(values))  # type: ignore[arg-type]
+            else:
+                at = self.value(entry, env, local or {})
+            if clamped and clamped[number]:
+                if dim.extent is not None and buffer.batched:
+                    own, whole = self.lengths[dim.extent][row], self.extents[dim.extent]
+                    at = np.where(at >= own, at - own + whole, at)
+                at = np.clip(at, lower, upper - 1)
+            assert np.all((at >= lower) & (at < upper)), (buffer.name, dim.name, at, lower, upper)
+            at = at - lower
+            found.append(at if dim.slots is None else at % dim.slots)
+        if buffer.batched:
+            found.append(row)
+        for size, position in zip(buffer.shape, axes, strict=True):
+            if isinstance(position, Poly):
+                at = np.asarray(position.evaluate(env))  # type: ignore[arg-type]
+            else:
+                at = self.value(position, env, local or {})
+            assert np.all((at >= 0) & (at < size)), (buffer.name, at, size)
+            found.append(at)
+        if buffer.batched or not store:
+            return tuple(found)
+        return tuple(np.squeeze(at, 0) if at.ndim and at.shape[0] == 1 else at for at in found)
+
+    def holds(self, constraints: tuple[Constraint, ...], env: dict[str, Array]) -> Array:
+        verdict = np.asarray(True)
+        for constraint in constraints:
+            value = np.asarray(constraint.poly.evaluate(env))  # type: ignore[arg-type]
+            verdict = verdict & ((value >= 0) if constraint.relation == ">=" else (value == 0))
+        return verdict
+
+    def value(
+        self, expression: ex.Expression, env: dict[str, Array], local: dict[str, Array]
+    ) -> Array:
+        match expression:
+            case ex.Constant(value, dtype):
+                return np.asarray(value, DTYPES[dtype])
+            case ex.IndexValue(poly, per_row):
+                values = dict(env)
+                if per_row:
+                    row = env["#row"]
+                    values |= {name: rows[row] for name, rows in self.lengths.items()}
+                return np.asarray(poly.evaluate(values), np.int64)  # type: ignore[arg-type]
+            case ex.Local(name, _):
+                return local[name]
+            case ex.Load(buffer, index, axes, _, clamped):
+                place = self.place(
+                    self.buffers[buffer], index, axes, env, clamped=clamped, local=local
+                )
+                return np.asarray(self.memory[buffer][place])
+            case ex.Apply(name, arguments, _, attributes):
+                values_ = [self.value(argument, env, local) for argument in arguments]
+                return self.evaluate(Op(name, attributes), values_)
+            case ex.Branch(constraints, then, otherwise, dtype):
+                return self.branch(constraints, then, otherwise, env, local)
+            case ex.Contract(weight, vector, k):
+                return self.contract(weight, vector, k, env, local)
+            case ex.Reduce():
+                return self.reduce(expression, env, local)
+        raise AssertionError(expression)
+
+    def branch(
+        self,
+        constraints: tuple[Constraint, ...],
+        then: ex.Expression,
+        otherwise: ex.Expression,
+        env: dict[str, Array],
+        local: dict[str, Array],
+    ) -> Array:
+        """Element by element, since the side not taken may lie outside its buffer."""
+        axes = [name for name, value in env.items() if value.ndim]
+        shape = np.broadcast_shapes(*(env[name].shape for name in axes))
+        wide = {name: np.broadcast_to(env[name], shape) for name in axes}
+        first: Array | None = None
+        for place in itertools.product(*(range(size) for size in shape)):
+            here = env | {name: wide[name][place].reshape((1,) * len(shape)) for name in axes}
+            here_local = {
+                name: np.broadcast_to(value, shape)[place].reshape((1,) * len(shape))
+                for name, value in local.items()
+            }
+            side = then if bool(np.all(self.holds(constraints, here))) else otherwise
+            value = self.value(side, here, here_local)
+            if first is None:
+                first = np.zeros(shape, value.dtype)
+            first[place] = value.reshape(-1)[0]
+        assert first is not None
+        return first
+
+    def contract(
+        self,
+        weight: ex.Weight,
+        vector: ex.Load,
+        k: str,
+        env: dict[str, Array],
+        local: dict[str, Array],
+    ) -> Array:
+        buffer = self.buffers[weight.param]
+        index = [
+            int(np.asarray(p.evaluate(env))) - d.lower.evaluate(self.extents)  # type: ignore[arg-type]
+            for p, d in zip(weight.index, buffer.dims, strict=True)
+        ]
+        leading = [int(np.asarray(p.evaluate(env))) for p in weight.leading]  # type: ignore[arg-type]
+        matrix = self.memory[weight.param][(*index, *leading)]
+        matrix = matrix.T if weight.transposed else matrix
+        block = matrix[
+            weight.row : weight.row + weight.rows, weight.column : weight.column + weight.columns
+        ]
+        last = max(name for name in env if name.startswith("e") and name[1:].isdigit())
+        total: Array = np.asarray(0.0)
+        for position in range(weight.columns):
+            value = self.value(vector, env | {k: np.asarray(position)}, local)
+            total = total + block[:, position][env[last]] * value
+        return total
+
+    def reduce(self, reduce: ex.Reduce, env: dict[str, Array], local: dict[str, Array]) -> Array:
+        neutral = {"sum": 0, "prod": 1, "max": -np.inf, "min": np.inf, "any": False, "all": True}
+        total = np.asarray(-np.inf if reduce.kind == "argmax" else neutral[reduce.kind])
+        best = np.asarray(0)
+
+        def fold(depth: int, env: dict[str, Array]) -> None:
+            nonlocal total, best
+            if depth < len(reduce.loops):
+                loop = reduce.loops[depth]
+                lower = np.asarray(loop.lower.evaluate(env))  # type: ignore[arg-type]
+                upper = np.asarray(loop.upper.evaluate(env))  # type: ignore[arg-type]
+                for value in range(int(lower.min()), int(upper.max())):
+                    fold(depth + 1, env | {loop.name: np.asarray(value)})
+                return
+            valid = self.holds(reduce.constraints, env)
+            for loop in reduce.loops:
+                at = env[loop.name]
+                valid = valid & (at >= loop.lower.evaluate(env))  # type: ignore[arg-type]
+                valid = valid & (at < loop.upper.evaluate(env))  # type: ignore[arg-type]
+                if loop.extent is not None:
+                    valid = valid & (at < self.lengths[loop.extent][env["#row"]])
+            inner = dict(env)
+            for loop in reduce.loops:  # an invalid term is computed somewhere harmless
+                upper = np.asarray(loop.upper.evaluate(env))  # type: ignore[arg-type]
+                lower = np.asarray(loop.lower.evaluate(env))  # type: ignore[arg-type]
+                inner[loop.name] = np.clip(env[loop.name], lower, np.maximum(upper - 1, lower))
+            value = self.value(reduce.body, inner, local)
+            match reduce.kind:
+                case "sum":
+                    total = total + np.where(valid, value, 0)
+                case "prod":
+                    total = total * np.where(valid, value, 1)
+                case "max":
+                    total = np.maximum(total, np.where(valid, value, -np.inf))
+                case "min":
+                    total = np.minimum(total, np.where(valid, value, np.inf))
+                case "any":
+                    total = total | (valid & value.astype(bool))
+                case "all":
+                    total = total & (~valid | value.astype(bool))
+                case "argmax":
+                    better = valid & (value > total)
+                    best = np.where(better, env[reduce.loops[0].name], best)
+                    total = np.where(better, value, total)
+
+        fold(0, env)
+        return best if reduce.kind == "argmax" else total
