@@ -11,7 +11,7 @@ points that it defines; zero (false) elsewhere. They are the only cycles' way ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import networkx as nx
@@ -46,12 +46,14 @@ class Operand:
     """Reads node `source` at the point `access` (one index for each dim of the source's domain).
 
     Polynomials are over the reader's dims, its bound dims (reductions) and sizes. `guard` is for
-    `merge` alone: the points (over the merge's own dims) at which this case holds.
+    `merge` alone: the points (over the merge's own dims) at which this case holds. `span` is where
+    the read (or the equation of a case) is written; it does not count when operands are compared.
     """
 
     source: str
     access: tuple[Index, ...] = ()
     guard: Domain | None = None
+    span: Span | None = field(default=None, compare=False)
 
 
 Attribute = int | float | complex | bool | str | Poly | tuple["Attribute", ...] | None
