@@ -1,0 +1,61 @@
+# Two commands need nothing but Python 3.11 or later, a C compiler and make:
+#
+#   make demo    compiles a stacked LSTM, checks it, times it
+#   make test    runs the tests
+#
+# Both set up a virtual environment first; VENV says where, PYTHON with which interpreter.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PYTEST ?=
+
+BIN := $(VENV)/bin
+# Peers that some tests compare with. They are optional: without them those tests are skipped. The
+# CPU build of torch is named on purpose; the default build brings gigabytes of CUDA libraries.
+TORCH := torch==2.13.0+cpu
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@sed -n '3,6s/^#\s\{0,3\}//p' Makefile
+
+demo: $(VENV)/rnnc-installed
+	@$(BIN)/rnnc demo examples/stacked_lstm.rnn
+
+test: $(VENV)/rnnc-test-installed
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/rnnc-test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/rnnc-bench-installed
+	$(BIN)/rnnc bench examples/stacked_lstm.rnn
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
+	  sys.exit(0 if sys.version_info >= (3, 11) else f"rnnc needs Python 3.11 or later, this is {v}: make PYTHON=python3.12 ...")'
+	@echo "Setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/rnnc-installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing rnnc and what it needs into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/rnnc-test-installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing rnnc and its test tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' || \
+	  echo "No $(TORCH) here (pip says why above): the tests that compare with torch are skipped."
+	@touch $(VENV)/rnnc-installed $@
+
+$(VENV)/rnnc-bench-installed: $(VENV)/rnnc-installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check onnx onnxruntime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' || \
+	  echo "No $(TORCH) here (pip says why above): the benchmark leaves torch out."
+	@touch $@

@@ -1,0 +1,52 @@
+"""`rnnc explain`: a diagnostic code in depth, or what the compiler found in a model."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import click
+
+from rnnc import driver
+from rnnc.cli.group import session_options
+from rnnc.cli.options import extent_option, model_options
+from rnnc.cli.session import Session
+from rnnc.driver import StaticValue
+from rnnc.explanations import CODE, explained_codes, explanation, title
+
+
+@click.command()
+@click.argument("subject", metavar="CODE|FILE", required=False)
+@model_options
+@extent_option
+@session_options
+@click.pass_obj
+def command(
+    session: Session,
+    subject: str | None,
+    sizes: dict[str, StaticValue],
+    model: str | None,
+    extents: dict[str, StaticValue],
+) -> None:
+    """Explain a diagnostic (RNN301), or the parallelism of a model.
+
+    Without an argument: all codes. For a model: what was found in each recurrence, what was
+    rejected and why, and the critical path.
+    """
+    if subject is None:
+        session.table(("CODE", "TITLE"), [(code, title(code)) for code in explained_codes()])
+    elif CODE.fullmatch(subject.upper()):
+        _explain_code(session, subject.upper())
+    else:
+        graph = driver.load_graph(driver.read_source(subject), model, sizes)
+        session.echo(driver.explain(graph, extents))
+
+
+def _explain_code(session: Session, code: str) -> None:
+    text = explanation(code)
+    if text is None:
+        near = get_close_matches(code, explained_codes(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise click.UsageError(f"there is no diagnostic {code}{hint} (rnnc explain lists all)")
+    heading, _, rest = text.partition("\n")
+    session.echo(click.style(heading.removeprefix("# "), bold=True))
+    session.echo(rest.rstrip())

@@ -1,0 +1,93 @@
+"""Options that several subcommands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from rnnc.driver import StaticValue
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """`a=1,p=[1,2]` -> `a=1`, `p=[1,2]`: at commas, but at none inside brackets or braces."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += (character in "[{(") - (character in "]})")
+        if character == "," and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+    return [*parts, text[start:]]
+
+
+def parse_static(text: str) -> StaticValue:
+    """An int, a float, `true` or `false`, a list in brackets; anything else names a cell."""
+    if text.startswith("[") and text.endswith("]"):
+        inner = text[1:-1].strip()
+        items = split_outside_brackets(inner) if inner else []
+        return tuple(parse_static(item.strip()) for item in items)
+    if text in ("true", "false"):
+        return text == "true"
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _read_bindings(
+    _: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, StaticValue]:
+    """All occurrences of a repeatable NAME=VALUE,... option; two values for a name are refused."""
+    bindings: dict[str, StaticValue] = {}
+    for part in (part for text in texts for part in split_outside_brackets(text)):
+        name, equals, text = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and text):
+            raise click.BadParameter(f"'{part}' is not NAME=VALUE")
+        value = parse_static(text)
+        if bindings.setdefault(name, value) != value:
+            raise click.BadParameter(f"{name} is given twice: {bindings[name]} and {value}")
+    return bindings
+
+
+def _bindings_option(flag: str, name: str, text: str) -> Callable[[F], F]:
+    return click.option(
+        flag, name, metavar="NAME=VALUE", multiple=True, callback=_read_bindings, help=text
+    )
+
+
+def source_argument(function: F) -> F:
+    """The `.rnn` (or `.rir`) file, `-` for stdin."""
+    return click.argument("source", metavar="FILE", type=click.Path(allow_dash=True))(function)
+
+
+def model_options(function: F) -> F:
+    """-D and --model: which model of a file, and its sizes."""
+    text = "The value of a static: -D H=256,X=64. Repeatable."
+    function = _bindings_option("-D", "sizes", text)(function)
+    return click.option("--model", metavar="NAME", help="Which model, where the file has several.")(
+        function
+    )
+
+
+def hint_option(function: F) -> F:
+    """--hint: likely values of run-time extents; they steer costs, never results."""
+    text = "A likely run-time extent, for cost decisions only: --hint T=100."
+    return _bindings_option("--hint", "hints", text)(function)
+
+
+def extent_option(function: F) -> F:
+    """--extent: run-time extents, for commands that make up their own inputs."""
+    text = "A run-time extent of the made-up inputs: --extent T=100."
+    return _bindings_option("--extent", "extents", text)(function)
+
+
+def target_option(function: F) -> F:
+    """--target: `cpu`, or `cpu:NAME` for another processor than this one."""
+    return click.option(
+        "--target", default="cpu", show_default=True, help="What to compile for: rnnc targets."
+    )(function)

@@ -1,0 +1,64 @@
+"""Backends: what one must offer, and how the installed ones are found.
+
+A backend is an object behind an entry point of the group `rnnc.backends`; rnnc itself imports none
+by name, so another package can bring one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.plan.plan import Plan
+
+_GROUP = "rnnc.backends"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDescription:
+    """One row of `rnnc targets`; `problem` says what is missing here, None if nothing."""
+
+    name: str
+    description: str
+    problem: str | None
+
+
+class Backend(Protocol):
+    """Turns a plan into text or a library; `variant` is what follows the colon of a target."""
+
+    def targets(self) -> Sequence[TargetDescription]:
+        """What can be named, the default first; imports nothing heavy."""
+        ...
+
+    def emit(self, plan: Plan, variant: str | None, form: str) -> str:
+        """`form` "tir" or "asm" as text."""
+        ...
+
+    def build(self, plan: Plan, variant: str | None, library: Path) -> dict[str, str]:
+        """Writes the shared library and returns what its manifest must say of the target."""
+        ...
+
+
+def backend_names() -> tuple[str, ...]:
+    """The installed backends, sorted."""
+    return tuple(sorted({entry.name for entry in entry_points(group=_GROUP)}))
+
+
+def find_backend(target: str) -> tuple[Backend, str | None]:
+    """The backend and variant of a target `cpu` or `cpu:x86-64-v3`. Raises RNN701."""
+    name, _, variant = target.partition(":")
+    for entry in entry_points(group=_GROUP):
+        if entry.name == name:
+            try:
+                backend: Backend = entry.load()
+            except ImportError as error:
+                message = f"the backend '{name}' cannot be loaded: {error}"
+                raise DiagnosticError([Diagnostic("RNN703", message)]) from error
+            return backend, variant or None
+    known = ", ".join(backend_names()) or "none"
+    message = f"no backend for target '{target}': the installed ones are {known}"
+    raise DiagnosticError([Diagnostic("RNN701", message, hints=("list them:  rnnc targets",))])
