@@ -318,7 +318,7 @@ def is_pointwise(op: Op) -> bool:
     return OPS[op.name].pointwise
 
 
-def op(name: str, **attributes: object) -> Op:
+def op(name: str, /, **attributes: object) -> Op:
     """An op with its attributes in the row's order."""
     row = OPS[name]
     if set(attributes) != set(row.attributes):

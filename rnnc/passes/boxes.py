@@ -49,23 +49,22 @@ def tightened(domain: Domain) -> Domain:
 
 
 def larger(left: Poly | None, right: Poly) -> Poly | None:
-    """The larger of two bounds if their difference is a number, else None."""
-    if left is None:
+    """The larger of two bounds if it is one of them for all sizes >= 0, else None."""
+    if left is None or never_negative(right - left):
         return right
-    difference = (left - right).constant
-    if difference is None:
-        return None
-    return left if difference >= 0 else right
+    return left if never_negative(left - right) else None
 
 
 def smaller(left: Poly | None, right: Poly) -> Poly | None:
-    """The smaller of two bounds if their difference is a number, else None."""
-    if left is None:
+    """The smaller of two bounds if it is one of them for all sizes >= 0, else None."""
+    if left is None or never_negative(left - right):
         return right
-    difference = (left - right).constant
-    if difference is None:
-        return None
-    return left if difference <= 0 else right
+    return left if never_negative(right - left) else None
+
+
+def never_negative(poly: Poly) -> bool:
+    """Whether the value is >= 0 whatever the names stand for, all being >= 0."""
+    return all(coefficient >= 0 for _, coefficient in poly.terms)
 
 
 def interval(index: Poly, points: Domain) -> Interval:

@@ -20,7 +20,7 @@ from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand, Output
 from rnnc.ir.ops import op
 from rnnc.ir.poly import Poly
-from rnnc.passes.boxes import Interval, box_of, hull, interval, tightened
+from rnnc.passes.boxes import Interval, box_of, hull, interval, never_negative, tightened
 from rnnc.passes.push_views import is_view
 from rnnc.passes.resolve_reads import region
 from rnnc.passes.rewrite import Rewriter, identity
@@ -51,6 +51,9 @@ class CompleteVariables:
 def own_variable(rewriter: Rewriter, output: Output) -> Output:
     """The output as a merge that nobody else reads, with the output's own box."""
     source = rewriter[output.node]
+    exported = source.op.name == "merge" and source.domain == output.domain
+    if exported and not reads_of(rewriter, source.id):
+        return output
     read = Operand(source.id, identity(source.domain), output.domain)
     name = rewriter.builder.fresh(f"{output.name}.out")
     node = Node(
@@ -110,7 +113,7 @@ def within(item: Interval, dim: Dim) -> bool:
     if item.lower is None or item.upper is None or dim.lower is None or dim.upper is None:
         return False
     slack = (item.lower - dim.lower, dim.upper - 1 - item.upper)
-    return all(coefficient >= 0 for poly in slack for _, coefficient in poly.terms)
+    return all(never_negative(poly) for poly in slack)
 
 
 def stored_box(rewriter: Rewriter, node: Node, outputs: tuple[Output, ...]) -> Domain:
@@ -120,6 +123,8 @@ def stored_box(rewriter: Rewriter, node: Node, outputs: tuple[Output, ...]) -> D
     dims: list[Dim] = []
     for axis, dim in enumerate(node.domain.dims):
         items = [reach(points, operand, axis) for points, operand in reads]
+        if dim.lower is not None and dim.upper is not None:
+            items.append(Interval(dim.lower, dim.upper - 1))
         if output is not None:
             own = output.domain.dims[axis]
             assert own.lower is not None and own.upper is not None
