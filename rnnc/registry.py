@@ -49,7 +49,10 @@ def backend_names() -> tuple[str, ...]:
 
 
 def find_backend(target: str) -> tuple[Backend, str | None]:
-    """The backend and variant of a target `cpu` or `cpu:x86-64-v3`. Raises RNN701."""
+    """The backend and variant of a target `cpu` or `cpu:x86-64-v3`.
+
+    Raises RNN701 if there is none, or if what it needs is not installed.
+    """
     name, _, variant = target.partition(":")
     for entry in entry_points(group=_GROUP):
         if entry.name == name:
@@ -57,7 +60,7 @@ def find_backend(target: str) -> tuple[Backend, str | None]:
                 backend: Backend = entry.load()
             except ImportError as error:
                 message = f"the backend '{name}' cannot be loaded: {error}"
-                raise DiagnosticError([Diagnostic("RNN703", message)]) from error
+                raise DiagnosticError([Diagnostic("RNN701", message)]) from error
             return backend, variant or None
     known = ", ".join(backend_names()) or "none"
     message = f"no backend for target '{target}': the installed ones are {known}"
