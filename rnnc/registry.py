@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from rnnc.plan.plan import Plan
 
 _GROUP = "rnnc.backends"
 
