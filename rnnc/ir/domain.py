@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -96,18 +95,11 @@ class Domain:
         return all(c.holds(values) for c in (*self.bounds, *self.constraints))
 
     def points(self, sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
-        """Every point of a bounded domain, lexicographically in the order of the dims."""
-        if not self.dims:
-            if all(c.holds(sizes) for c in self.constraints):
-                yield {}
-            return
-        ranges: list[range] = []
-        for dim in self.dims:
-            if dim.lower is None or dim.upper is None:
-                raise ValueError(f"dim {dim.name} is unbounded")
-            ranges.append(range(dim.lower.evaluate(sizes), dim.upper.evaluate(sizes)))
-        for values in itertools.product(*ranges):
-            point = dict(zip(self.names, values, strict=True))
+        """Every point of a bounded domain, lexicographically; bounds may name dims before them.
+
+        `sizes` may also hold indices of an enclosing point (of a reduction).
+        """
+        for point in _box_points(self.dims, dict(sizes)):
             if all(c.holds({**sizes, **point}) for c in self.constraints):
                 yield point
 
@@ -129,3 +121,15 @@ class Domain:
         if self.constraints:
             text += " : " + " and ".join(str(c) for c in self.constraints)
         return "{" + text + "}"
+
+
+def _box_points(dims: tuple[Dim, ...], values: dict[str, int]) -> Iterator[dict[str, int]]:
+    if not dims:
+        yield {}
+        return
+    dim, *inner = dims
+    if dim.lower is None or dim.upper is None:
+        raise ValueError(f"dim {dim.name} is unbounded")
+    for index in range(dim.lower.evaluate(values), dim.upper.evaluate(values)):
+        for point in _box_points(tuple(inner), {**values, dim.name: index}):
+            yield {dim.name: index, **point}
