@@ -92,7 +92,13 @@ class Domain:
 
     def contains(self, point: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
         values = {**sizes, **point}
-        return all(c.holds(values) for c in (*self.bounds, *self.constraints))
+        for dim in self.dims:
+            index = values[dim.name]
+            if dim.lower is not None and index < dim.lower.evaluate(values):
+                return False
+            if dim.upper is not None and index >= dim.upper.evaluate(values):
+                return False
+        return all(c.holds(values) for c in self.constraints)
 
     def points(self, sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
         """Every point of a bounded domain, lexicographically; bounds may name dims before them.
