@@ -1,5 +1,58 @@
-"""rnnc compiles recurrent neural networks, written as equations, to native kernels."""
+"""rnnc compiles recurrent neural networks, written as equations, to native kernels.
 
+    model = rnnc.compile("lstm.rnn", sizes={"X": 64, "H": 256, "L": 2})
+    network = model.bind("weights.safetensors")
+    y = network(x=x)["y"]
+
+Importing this module imports nothing heavy; the compiler is loaded by the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.version import VERSION as __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from rnnc.driver import StaticValue
+    from rnnc.runtime.model import Model
+
+__all__ = ["Diagnostic", "DiagnosticError", "__version__", "compile", "load"]
+
+
+def compile(
+    source: str | Path,
+    *,
+    sizes: Mapping[str, StaticValue] | None = None,
+    model: str | None = None,
+    hints: Mapping[str, int] | None = None,
+    target: str = "cpu",
+) -> Model:
+    """Compiles a model and loads it.
+
+    `source` is a path, or the text of a spec (a string of several lines). `sizes` binds the
+    model's statics, as -D does on the command line; `model` says which one, where there are
+    several. `hints` are likely run-time extents: they steer decisions of cost and never results.
+
+    Raises DiagnosticError, with every mistake that was found.
+    """
+    from rnnc import driver
+    from rnnc.diagnostics import Source
+
+    is_text = isinstance(source, str) and "\n" in source
+    read = Source("<text>", str(source)) if is_text else driver.read_source(str(source))
+    request = driver.Request(model, dict(sizes or {}), dict(hints or {}), target)
+    return driver.Compilation(read, request).load()
+
+
+def load(artifact: str | Path) -> Model:
+    """Loads what `rnnc compile` wrote. It is checked before anything in it runs.
+
+    Raises DiagnosticError if it is damaged, or made for another version or processor.
+    """
+    from rnnc.runtime.model import load
+
+    return load(Path(artifact))

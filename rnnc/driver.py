@@ -1,6 +1,6 @@
-"""Every stage of the compiler, one function a stage, in order: this file is the architecture.
+"""Every stage of the compiler, in order: this file is the architecture.
 
-    text -> parse -> check -> lower -> optimize -> schedule -> plan -> emit | build
+    text -> parse -> elaborate -> optimize -> schedule -> plan -> emit | build -> load
 
 Stages are imported when they are called, so that `check` never pays for numpy or TVM. All raise
 `DiagnosticError` for mistakes in what they are given, and nothing else.
@@ -9,16 +9,31 @@ Stages are imported when they are called, so that `check` never pays for numpy o
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rnnc.diagnostics import Diagnostic, DiagnosticError, Source
+from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
 
 if TYPE_CHECKING:
+    from rnnc.analysis.schedule import Schedule
     from rnnc.frontend import ast
+    from rnnc.ir.graph import Graph
+    from rnnc.plan.plan import Plan
+    from rnnc.runtime.model import Model
 
 # What -D can give a static: a size, a switch, a list, or the name of a cell or function.
 StaticValue = int | float | bool | str | tuple["StaticValue", ...]
+
+LIBRARY_SUFFIX = ".rnnlib"
+IR_SUFFIX = ".rir"
+
+
+# ---- sources ----------------------------------------------------------------------------------
 
 
 def read_source(name: str) -> Source:
@@ -34,8 +49,153 @@ def read_source(name: str) -> Source:
     raise DiagnosticError([Diagnostic("RNN791", f"cannot read '{name}': {reason}")])
 
 
+def standard_source(name: str) -> Source:
+    """A file of the standard library; it must exist."""
+    entry = files("rnnc.cells") / f"{name}.rnn"
+    return Source(str(entry), entry.read_text(encoding="utf-8"))
+
+
+def standard_library() -> dict[str, ast.Module]:
+    """Every file of the standard library, by the name under which it is imported, sorted."""
+    names = sorted(entry.name for entry in files("rnnc.cells").iterdir())
+    modules = [name.removesuffix(".rnn") for name in names if name.endswith(".rnn")]
+    return {name: parse(standard_source(name)) for name in modules}
+
+
+# ---- what needs no sizes ----------------------------------------------------------------------
+
+
 def parse(source: Source) -> ast.Module:
     """The syntax tree. Raises all syntax errors of the file."""
     from rnnc.frontend.parser import parse
 
-    return parse(source)
+    sink = DiagnosticSink()
+    tree = parse(source, sink)
+    sink.raise_errors()
+    return tree
+
+
+def format_source(source: Source) -> str:
+    """The text in the canonical format. Raises all syntax errors."""
+    from rnnc.frontend.format import format_module
+
+    return format_module(source)
+
+
+def diagnose(source: Source) -> tuple[Diagnostic, ...]:
+    """Every mistake and warning of a file and of what it imports, in source order."""
+    from rnnc.frontend.check import check
+
+    return check(source)
+
+
+# ---- what needs sizes -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be compiled of a file: which model, its statics, for which target.
+
+    `hints` are likely run-time extents; they steer decisions of cost and never results.
+    """
+
+    model: str | None = None
+    sizes: Mapping[str, StaticValue] = field(default_factory=dict)
+    hints: Mapping[str, StaticValue] = field(default_factory=dict)
+    target: str = "cpu"
+
+
+class Compilation:
+    """One file on its way through the stages; each is computed when it is first asked for."""
+
+    def __init__(self, source: Source, request: Request) -> None:
+        self.source = source
+        self.request = request
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return parse(self.source)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The recurrence as it was written: from `.rnn`, or from `.rir` as it is."""
+        if self.source.name.endswith(IR_SUFFIX):
+            from rnnc.ir.parser import parse_graph
+
+            return parse_graph(self.source)
+        from rnnc.frontend.elaborate import elaborate
+
+        return elaborate(self.source, self.request.model, self.request.sizes)
+
+    @cached_property
+    def optimized(self) -> Graph:
+        """The recurrence after all passes, verified behind each."""
+        from rnnc.ir.verifier import verify
+        from rnnc.passes.pipeline import optimize, pipeline
+
+        return optimize(self.graph, pipeline(), lambda _, graph: verify(graph))
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """An order for every recurrence."""
+        from rnnc.analysis.schedule import schedule
+
+        return schedule(self.optimized)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The scheduled program that backends read."""
+        from rnnc.plan.build import build_plan
+
+        return build_plan(self.optimized, self.schedule)
+
+    def text(self, kind: str) -> str:
+        """A stage as text: "ast", "ir", "opt", "plan", "tir" or "asm"."""
+        from rnnc.ir.printer import print_graph
+        from rnnc.outline import outline
+        from rnnc.registry import find_backend
+
+        match kind:
+            case "ast":
+                return outline(self.tree)
+            case "ir":
+                return print_graph(self.graph)
+            case "opt":
+                return print_graph(self.optimized)
+            case "plan":
+                return outline(self.plan)
+        backend, variant = find_backend(self.request.target)
+        return backend.emit(self.plan, variant, kind)
+
+    def build(self, path: Path) -> None:
+        """Writes the artifact: library, manifest and source. Whole or not at all."""
+        from rnnc.registry import find_backend
+
+        backend, variant = find_backend(self.request.target)
+        backend.build(self.plan, variant, path)
+
+    def load(self) -> Model:
+        """The compiled model, ready to be called."""
+        from rnnc.runtime.model import load
+
+        with TemporaryDirectory(prefix="rnnc-") as folder:
+            # Once loaded, the library stays in memory when its file is gone.
+            path = Path(folder) / f"model{LIBRARY_SUFFIX}"
+            self.build(path)
+            return load(path)
+
+
+def open_model(name: str, request: Request) -> Model:
+    """The model of a spec, compiled, or of a finished library."""
+    if name.endswith(LIBRARY_SUFFIX) or Path(name).is_dir():
+        from rnnc.runtime.model import load
+
+        return load(Path(name))
+    return Compilation(read_source(name), request).load()
+
+
+def explain(compilation: Compilation, extents: Mapping[str, int]) -> str:
+    """What was found in each recurrence, what was rejected and why, and the critical path."""
+    from rnnc.analysis.explain import explain
+
+    return explain(compilation.optimized, compilation.schedule, extents)

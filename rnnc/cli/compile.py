@@ -75,21 +75,22 @@ def command(
         compilation = driver.Compilation(driver.read_source(source), request)
         for kind in kinds:
             path = _place(kind, output, len(kinds) > 1, source)
-            if kind == "lib":
-                compilation.build(path)
-            elif path is None:
+            if path is None:
                 click.echo(compilation.text(kind), nl=False)
                 continue
+            if kind == "lib":
+                compilation.build(path)
             else:
                 write_text(path, compilation.text(kind))
             session.say(f"wrote {path}")
 
 
 def _place(kind: str, output: Path | None, several: bool, source: str) -> Path | None:
-    """Where `kind` goes; None is stdout."""
+    """Where `kind` goes; None is stdout, which a library never goes to."""
+    own = Path(Path(source).stem if source != "-" else "model")
     if several:
-        base = output or Path(Path(source).stem if source != "-" else "model")
+        base = output or own
         return base.with_name(base.name + _SUFFIXES[kind])
     if output is None and kind == "lib":
-        return Path(Path(source).stem if source != "-" else "model").with_suffix(".rnnlib")
+        return own.with_name(own.name + _SUFFIXES[kind])
     return output

@@ -37,8 +37,12 @@ def command(
     elif CODE.fullmatch(subject.upper()):
         _explain_code(session, subject.upper())
     else:
-        graph = driver.load_graph(driver.read_source(subject), model, sizes)
-        session.echo(driver.explain(graph, extents))
+        from rnnc.cli.extents import checked_extents
+
+        request = driver.Request(model, sizes)
+        compilation = driver.Compilation(driver.read_source(subject), request)
+        numbers = checked_extents(compilation.graph, extents)
+        session.echo(driver.explain(compilation, numbers))
 
 
 def _explain_code(session: Session, code: str) -> None:

@@ -91,3 +91,10 @@ def target_option(function: F) -> F:
     return click.option(
         "--target", default="cpu", show_default=True, help="What to compile for: rnnc targets."
     )(function)
+
+
+def threads_option(function: F) -> F:
+    """--threads: how many a call may use."""
+    return click.option(
+        "--threads", type=click.IntRange(1), help="Threads of a call; all processors without."
+    )(function)

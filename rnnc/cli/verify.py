@@ -1,0 +1,94 @@
+"""`rnnc verify`: compiled results against the interpreter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rnnc import driver
+from rnnc.cli.exit_codes import MISMATCH, OK
+from rnnc.cli.group import session_options
+from rnnc.cli.options import (
+    extent_option,
+    model_options,
+    source_argument,
+    target_option,
+    threads_option,
+)
+from rnnc.cli.session import Session
+from rnnc.driver import Request, StaticValue
+
+# The interpreter computes one grid point at a time: small extents are the point of it.
+_DEFAULT_EXTENT = 7
+
+
+@click.command()
+@source_argument
+@click.option(
+    "-p", "--params", type=click.Path(path_type=Path), help="Parameters; random ones without."
+)
+@click.option("-i", "--inputs", type=click.Path(path_type=Path), help="Inputs; random without.")
+@click.option("--batch", type=click.IntRange(0), default=3, show_default=True, help="Made-up rows.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is made up.")
+@model_options
+@extent_option
+@target_option
+@threads_option
+@session_options
+@click.pass_obj
+def command(
+    session: Session,
+    source: str,
+    params: Path | None,
+    inputs: Path | None,
+    batch: int,
+    seed: int,
+    sizes: dict[str, StaticValue],
+    model: str | None,
+    extents: dict[str, StaticValue],
+    target: str,
+    threads: int | None,
+) -> int:
+    """Compare what a compiled model computes with the interpreter's double precision.
+
+    Exits with 3 if an output differs by more than rounding explains. Extents are 7 unless given.
+    """
+    from rnnc.arrays import read_arrays
+    from rnnc.cli.extents import extents_of, made_up_extents
+    from rnnc.sampling import random_inputs, random_parameters
+    from rnnc.verification import compare
+
+    compilation = driver.Compilation(driver.read_source(source), Request(model, sizes, {}, target))
+    graph = compilation.graph
+    numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)
+    weights = read_arrays(params) if params else random_parameters(graph, seed)
+    if inputs:
+        arrays = read_arrays(inputs)
+        numbers |= extents_of(graph, arrays)
+    else:
+        arrays = random_inputs(graph, numbers, batch, seed)
+    with session.progress(f"compiling {source}"):
+        bound = compilation.load().bind(weights)
+    computed = bound.run(arrays, threads=threads)
+    with session.progress("interpreting"):
+        comparisons = compare(graph, numbers, arrays, weights, computed)
+    session.table(
+        ("OUTPUT", "SHAPE", "DIFFERENCE", "ALLOWED", ""),
+        [
+            (
+                c.output,
+                str(list(c.shape)),
+                f"{c.difference:.2g}",
+                f"{c.allowed:.2g}",
+                "agrees" if c.agrees else "DIFFERS",
+            )
+            for c in comparisons
+        ],
+    )
+    wrong = [c.output for c in comparisons if not c.agrees]
+    if wrong:
+        session.say(f"the compiled model is wrong in {', '.join(wrong)}: please report this")
+        return MISMATCH
+    session.say("compiled and interpreted results agree")
+    return OK

@@ -1,0 +1,79 @@
+"""Compares what a compiled model computes with the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnc.ir.graph import Graph
+from rnnc.ir.interpreter import interpret
+
+Array = npt.NDArray[np.generic]
+
+# Kernels may round in another order than the interpreter and approximate tanh and exp to a few
+# units in the last place: this much more than the interpreter's own rounding is no mistake.
+_ROUNDING_FACTOR = 8.0
+_LAST_PLACES = 64.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The largest difference of one output to the interpreter, and what rounding can explain."""
+
+    output: str
+    shape: tuple[int, ...]
+    difference: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        # Written so that a NaN does not agree.
+        return self.difference <= self.allowed
+
+
+def compare(
+    graph: Graph,
+    extents: Mapping[str, int],
+    inputs: Mapping[str, Array],
+    params: Mapping[str, Array],
+    computed: Mapping[str, Array],
+    lengths: Mapping[str, Array] | None = None,
+) -> tuple[Comparison, ...]:
+    """One comparison for each output of the graph, in its order.
+
+    The reference is the interpreter in double precision. How far its own single precision strays
+    from that says how much this model magnifies rounding.
+    """
+    exact = interpret(graph, extents, inputs, params, np.float64, lengths)
+    rounded = interpret(graph, extents, inputs, params, np.float32, lengths)
+    strayed = max((_largest(rounded[name], exact[name]) for name in exact), default=0.0)
+    return tuple(
+        _comparison(name, computed[name], reference, strayed) for name, reference in exact.items()
+    )
+
+
+def _comparison(name: str, computed: Array, reference: Array, strayed: float) -> Comparison:
+    if computed.shape != reference.shape:
+        return Comparison(name, computed.shape, float("inf"), 0.0)
+    allowed = _ROUNDING_FACTOR * strayed + difference_allowed(reference)
+    return Comparison(name, computed.shape, _largest(computed, reference), allowed)
+
+
+def difference_allowed(reference: Array) -> float:
+    """What two right single-precision computations of `reference` may differ by."""
+    finite = np.abs(reference[np.isfinite(reference)])
+    scale = max(1.0, float(finite.max(initial=0.0)))
+    return _LAST_PLACES * float(np.finfo(np.float32).eps) * scale
+
+
+def _largest(one: Array, other: Array) -> float:
+    """The largest absolute difference; equal infinities and two NaNs do not differ."""
+    if one.size == 0:
+        return 0.0
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(np.subtract(one, other, dtype=np.result_type(other, np.float64)))
+    return float(np.where(same, 0.0, difference).max())
