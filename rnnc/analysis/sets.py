@@ -21,7 +21,8 @@ from rnnc.ir.poly import Atom, Floor, Monomial, Poly
 
 # Words of isl's notation that a dim or size could be called.
 _RESERVED = frozenset(
-    "and or not exists mod floor ceil floord ceild min max true false infty int im implies".split()
+    ("and", "or", "not", "exists", "mod", "floor", "ceil", "floord", "ceild", "min", "max")
+    + ("true", "false", "infty", "int", "im", "implies")
 )
 
 

@@ -324,3 +324,20 @@ def op(name: str, /, **attributes: object) -> Op:
     if set(attributes) != set(row.attributes):
         raise TypeError(f"{name} takes {row.attributes}, not {tuple(attributes)}")
     return Op(name, tuple((key, attributes[key]) for key in row.attributes))  # type: ignore[misc]
+
+
+# Ops that only say where elements are found: kernels read through them.
+VIEWS = frozenset(
+    ("slice", "pick", "reshape", "broadcast", "flip", "concat", "stack", "gather", "eye")
+)
+LEAVES = frozenset(("input", "param", "constant", "index", "merge"))
+
+
+def is_view(op: Op) -> bool:
+    """Whether an element of the result is an element of an operand."""
+    return op.name in VIEWS
+
+
+def is_statement(op: Op) -> bool:
+    """Whether the op computes; leaves and views are only read."""
+    return op.name not in LEAVES and op.name not in VIEWS

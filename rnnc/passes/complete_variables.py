@@ -14,18 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rnnc.analysis.boxes import Interval, box_of, hull, interval, never_negative, tightened
+from rnnc.analysis.regions import region, store_index
 from rnnc.analysis.sets import is_empty
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand, Output
-from rnnc.ir.ops import op
+from rnnc.ir.ops import is_statement, op
 from rnnc.ir.poly import Poly
-from rnnc.passes.boxes import Interval, box_of, hull, interval, never_negative, tightened
-from rnnc.passes.push_views import is_view
-from rnnc.passes.resolve_reads import region
 from rnnc.passes.rewrite import Rewriter, identity
-
-LEAVES = frozenset(("input", "param", "constant", "index", "merge"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +160,7 @@ def own_case(rewriter: Rewriter, node: Node, case: Operand) -> Operand:
     source = rewriter[case.source]
     assert case.guard is not None
     if (
-        source.op.name not in LEAVES
-        and not is_view(source.op)
+        is_statement(source.op)
         and source.type.shape == node.type.shape
         and source.type.dtype == node.type.dtype
         and store_index(source, case) is not None
@@ -186,40 +182,6 @@ def own_case(rewriter: Rewriter, node: Node, case: Operand) -> Operand:
         (replace(copied, guard=None),),
     )
     return Operand(copy.id, identity(case.guard), case.guard)
-
-
-def store_index(source: Node, case: Operand) -> tuple[Poly, ...] | None:
-    """Where the source's own point lies in the merge: one polynomial for each merge dim.
-
-    None if the case is no relabelling of the source's points.
-    """
-    assert case.guard is not None
-    index: dict[str, Poly] = {}
-    for own, access in zip(source.domain.names, case.access, strict=True):
-        names = access.names if isinstance(access, Poly) else ()
-        if len(names) != 1 or access != Poly.of(names[0]) or names[0] in index:
-            return None
-        index[names[0]] = Poly.of(own)
-    for dim in case.guard.dims:
-        if dim.name not in index:
-            fixed = fixed_value(dim, case.guard)
-            if fixed is None or any(
-                name not in index for name in fixed.names if name in case.guard.names
-            ):
-                return None
-            index[dim.name] = fixed.substitute(index)
-    return tuple(index[name] for name in case.guard.names)
-
-
-def fixed_value(dim: Dim, guard: Domain) -> Poly | None:
-    """The one value that a guard leaves a dim, if it is one."""
-    if dim.lower is not None and dim.upper == dim.lower + 1:
-        return dim.lower
-    for constraint in guard.constraints:
-        unit = constraint.poly.coefficient(dim.name)
-        if constraint.relation == "==" and abs(unit) == 1 and not constraint.poly.floors:
-            return -(constraint.poly - Poly.of(dim.name) * unit) * unit
-    return None
 
 
 def writes_only(source: Node, case: Operand) -> bool:

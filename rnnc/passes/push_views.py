@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import cast
 
-from rnnc.ir.graph import Graph, Node, Op, Operand
+from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_pointwise, op
 from rnnc.ir.poly import Poly
 from rnnc.passes.rewrite import Rewriter, moved, point_of
@@ -131,13 +131,3 @@ def into_part(rewriter: Rewriter, view: Node, operands: tuple[Operand, ...]) -> 
             return [view.id]
         offset = offset + size
     return []
-
-
-def is_view(operation: Op) -> bool:
-    """Ops that only say where elements are found: kernels read through them."""
-    return operation.name in VIEWS
-
-
-VIEWS = frozenset(
-    ("slice", "pick", "reshape", "broadcast", "flip", "concat", "stack", "gather", "eye")
-)

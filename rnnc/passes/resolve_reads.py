@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from rnnc.analysis.regions import region
 from rnnc.analysis.sets import is_empty
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Graph, Node, Operand
@@ -30,16 +31,6 @@ class ResolveReads:
             )
             rewriter.put(replace(rewriter[node.id], operands=operands))
         return rewriter.finish()
-
-
-def region(node: Node, operand: Operand) -> Domain:
-    """The points at which `node` reads the operand (with its bound dims)."""
-    if operand.guard is not None:
-        return operand.guard
-    if node.bound is None:
-        return node.domain
-    domain = node.domain.extend(node.bound.dims)
-    return domain.restrict(*node.bound.constraints)
 
 
 def resolve(rewriter: Rewriter, points: Domain, operand: Operand) -> Operand:

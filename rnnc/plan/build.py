@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
 from rnnc.analysis.schedule import Component, Schedule
-from rnnc.analysis.wave import Bound, Polynomial, wave_loops
+from rnnc.analysis.wave import Bound
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
-from rnnc.passes.boxes import tightened
 from rnnc.plan.elements import ElementBuilder, extent_of
 from rnnc.plan.expression import Contract, element, walk
-from rnnc.plan.groups import Group, Read, group, is_statement, reads
+from rnnc.plan.groups import Group, Read, group, reads
 from rnnc.plan.plan import (
     Argument,
-    Buffer,
     Define,
     Kernel,
     Parameter,
     Phase,
     Plan,
-    PointLoop,
     Step,
     Store,
     Waves,
@@ -36,7 +33,7 @@ class Placed:
     """A group with the loops over its points."""
 
     group: Group
-    loops: tuple[PointLoop, ...]
+    loops: tuple[WaveLoop, ...]
     constraints: tuple[Constraint, ...]
 
 
@@ -53,7 +50,7 @@ class Draft:
 
 def build_plan(graph: Graph, schedule: Schedule) -> Plan:
     """The plan of a graph whose variables are complete (passes.complete_variables)."""
-    drafts = draft(graph, schedule.components, 0)
+    drafts = draft(graph, schedule.components, ())
     fused = {
         node.id: (number, node)
         for number, placed in enumerate(all_placed(drafts))
@@ -103,47 +100,53 @@ def batched_nodes(graph: Graph) -> dict[str, bool]:
 # ---- steps ------------------------------------------------------------------------------------
 
 
-def draft(graph: Graph, components: Iterable[Component], depth: int) -> tuple[Draft, ...]:
+Nest = tuple[tuple[Timing, str], ...]  # the timings around a statement, with their variables
+
+
+def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Draft, ...]:
     """Steps of components in order; runs of parallel ones share their phases."""
     found: list[Draft] = []
     parallel: list[Node] = []
 
     def flush() -> None:
         if parallel:
-            found.append(Draft(None, None, at_once(graph, tuple(parallel))))
+            nodes = tuple(parallel)
+            key = {node.id: 0 for node in nodes}
+            phases = placed(graph, nodes, key, lambda read: True, nest)
+            found.append(Draft(None, None, phases))
             parallel.clear()
 
     for component in components:
-        nodes = tuple(graph[name] for name in component.nodes if is_statement(graph[name]))
-        if not nodes:
-            continue
+        nodes = tuple(graph[name] for name in component.nodes)
         if component.kind == "parallel":
             parallel.extend(nodes)
             continue
         flush()
-        found.append(in_waves(graph, component, nodes, depth))
+        assert component.timing is not None and component.waves is not None
+        wave = f"w{len(nest)}"
+        inner = (*nest, (component.timing, wave))
+        if component.kind == "split":
+            steps = draft(graph, component.inner, inner)
+            found.append(Draft(wave, component.waves, (), steps))
+        else:
+            offset = dict(component.timing.offsets)
+            key = {name: offset[name] for name in component.nodes}
+            phases = placed(graph, nodes, key, lambda read: read.here, inner)
+            found.append(Draft(wave, component.waves, phases))
     flush()
     return tuple(found)
 
 
-def at_once(graph: Graph, nodes: tuple[Node, ...]) -> tuple[tuple[Placed, ...], ...]:
-    """Phases that compute every point of the nodes."""
-    groups = group(graph, nodes, {node.id: 0 for node in nodes}, lambda read: True)
-    return by_level([Placed(found, *box_loops(found.nodes[0])) for found in groups])
-
-
-def box_loops(node: Node) -> tuple[tuple[PointLoop, ...], tuple[Constraint, ...]]:
-    domain = tightened(node.domain)
-    loops: list[PointLoop] = []
-    for dim in domain.dims:
-        assert dim.lower is not None and dim.upper is not None
-        loops.append(PointLoop(dim.name, Polynomial(dim.lower), Polynomial(dim.upper)))
-    return tuple(loops), domain.constraints
-
-
-def in_waves(graph: Graph, component: Component, nodes: tuple[Node, ...], depth: int) -> Draft:
-    """The loop over a component's waves."""
-    raise NotImplementedError
+def placed(
+    graph: Graph,
+    nodes: tuple[Node, ...],
+    key: Mapping[str, object],
+    waits: Callable[[Read], bool],
+    nest: Nest,
+) -> tuple[tuple[Placed, ...], ...]:
+    """The groups of statements that run in one step, by level, with their loops."""
+    groups = group(graph, nodes, key, waits)
+    return by_level([Placed(found, *statement_loops(found.nodes[0], nest)) for found in groups])
 
 
 def by_level(placed: list[Placed]) -> tuple[tuple[Placed, ...], ...]:
@@ -252,6 +255,3 @@ def vectors(kernel: Kernel) -> list[tuple[object, ...]]:
         for found in walk(define.value)
         if isinstance(found, Contract)
     ]
-
-
-_unused: tuple[type, ...] = (Buffer, Read)

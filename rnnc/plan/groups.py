@@ -11,17 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rnnc.ir.graph import Graph, Node, Operand
-from rnnc.ir.ops import is_pointwise
+from rnnc.ir.ops import is_pointwise, is_statement, is_view
 from rnnc.ir.poly import Poly
-from rnnc.passes.push_views import is_view
 from rnnc.passes.rewrite import is_identity
-
-LEAVES = frozenset(("input", "param", "constant", "index", "merge"))
-
-
-def is_statement(node: Node) -> bool:
-    """Whether the node computes (leaves and views are only read)."""
-    return node.op.name not in LEAVES and not is_view(node.op)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ def _reads(
         index == Poly.of(name)
         for name, index in zip(source.domain.names, operand.access, strict=True)
     )
-    if is_statement(source):
+    if is_statement(source.op):
         direct = (
             pointwise
             and own

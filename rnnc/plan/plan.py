@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnc.analysis.wave import Bound
+from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.diagnostics import Span
 from rnnc.ir.domain import Constraint
 from rnnc.ir.poly import Poly
@@ -76,15 +76,6 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class PointLoop:
-    """A loop of a kernel over grid points; bounds may use outer loops, waves and extents."""
-
-    name: str
-    lower: Bound
-    upper: Bound
-
-
-@dataclass(frozen=True, slots=True)
 class Kernel:
     """All `defines`, in order, at every point of the loops, for every row, for every element.
 
@@ -92,7 +83,7 @@ class Kernel:
     """
 
     name: str
-    loops: tuple[PointLoop, ...]
+    loops: tuple[WaveLoop, ...]
     constraints: tuple[Constraint, ...]
     batched: bool
     shape: tuple[int, ...]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rnnc.analysis.boxes import tightened
+from rnnc.analysis.regions import store_index
 from rnnc.ir.domain import Dim, Domain
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
-from rnnc.passes.boxes import tightened
-from rnnc.passes.complete_variables import store_index
 from rnnc.plan.expression import Expression
 from rnnc.plan.plan import Buffer, BufferDim, Role
 

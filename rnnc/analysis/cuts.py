@@ -1,0 +1,129 @@
+"""The cheapest schedule vector under linear cuts, and the offsets that go with it; exact.
+
+A component's schedule is `floor(alpha . i + gamma_S)`. It is legal iff every dependence cycle C has
+`alpha . distance(C) >= delay(C)` and every ray r of a distance set has `alpha . r >= 0` (Karp,
+Miller, Winograd 1967; Darte, Vivien 1997). Cycles are found one at a time, by Bellman-Ford.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+Rational = tuple[Fraction, ...]
+Cost = Callable[[Rational], tuple[Fraction, Fraction]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """`alpha . vector >= delay`, because of the reads named in `reason`."""
+
+    vector: tuple[int, ...]
+    delay: int
+    reason: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """One vertex of a dependence's distance set: `reader` at least `delay` after `source`."""
+
+    source: str
+    reader: str
+    distance: tuple[int, ...]
+    delay: int
+    text: str
+
+
+def dot(left: Sequence[Fraction | int], right: Sequence[int]) -> Fraction:
+    return sum((Fraction(a) * b for a, b in zip(left, right, strict=True)), Fraction(0))
+
+
+def cheapest(cuts: Sequence[Cut], dims: int, cost: Cost) -> Rational | None:
+    """The cheapest alpha that satisfies all cuts, or None.
+
+    The minimum of a cost that is linear in each orthant is at a vertex: all are enumerated (there
+    are few dims and few cuts).
+    """
+    tightest: dict[tuple[int, ...], Cut] = {}
+    for cut in cuts:
+        known = tightest.get(cut.vector)
+        if known is None or known.delay < cut.delay:
+            tightest[cut.vector] = cut
+    kept = list(tightest.values())
+    if any(cut.delay > 0 and not any(cut.vector) for cut in kept):
+        return None
+    kept = [cut for cut in kept if any(cut.vector)]
+    best: tuple[object, Rational] | None = None
+    for signs in itertools.product(*(allowed_signs(kept, number) for number in range(dims))):
+        rows = [
+            (tuple(sign * value for sign, value in zip(signs, cut.vector, strict=True)), cut.delay)
+            for cut in kept
+        ]
+        rows += [(tuple(int(j == k) for j in range(dims)), 0) for k in range(dims)]
+        for chosen in itertools.combinations(rows, dims):
+            solution = solve(chosen)
+            if solution is None or any(dot(solution, row) < bound for row, bound in rows):
+                continue
+            alpha = tuple(sign * value for sign, value in zip(signs, solution, strict=True))
+            key = (cost(alpha), sum(value < 0 for value in alpha), tuple(-v for v in alpha))
+            if best is None or key < best[0]:  # type: ignore[operator]
+                best = (key, alpha)
+    return None if best is None else best[1]
+
+
+def allowed_signs(cuts: Sequence[Cut], number: int) -> tuple[int, ...]:
+    """The signs that component `number` of alpha may have."""
+    signs = [1, -1]
+    for cut in cuts:
+        if cut.delay > 0 and all(
+            value == 0 for other, value in enumerate(cut.vector) if other != number
+        ):
+            signs = [sign for sign in signs if sign * cut.vector[number] > 0]
+    return tuple(signs)
+
+
+def solve(rows: Sequence[tuple[tuple[int, ...], int]]) -> Rational | None:
+    """The solution of a square linear system, or None where it is singular."""
+    size = len(rows)
+    matrix = [[Fraction(value) for value in (*row, bound)] for row, bound in rows]
+    for column in range(size):
+        pivot = next((r for r in range(column, size) if matrix[r][column]), None)
+        if pivot is None:
+            return None
+        matrix[column], matrix[pivot] = matrix[pivot], matrix[column]
+        head = matrix[column][column]
+        matrix[column] = [value / head for value in matrix[column]]
+        for other in range(size):
+            factor = matrix[other][column]
+            if other != column and factor:
+                pairs = zip(matrix[other], matrix[column], strict=True)
+                matrix[other] = [value - factor * above for value, above in pairs]
+    return tuple(row[size] for row in matrix)
+
+
+def offsets(
+    nodes: Sequence[str], arcs: Sequence[Arc], alpha: Rational
+) -> tuple[dict[str, Fraction], tuple[Arc, ...]]:
+    """Longest paths with weights `delay - alpha . distance`, or a cycle of positive weight."""
+    gamma = dict.fromkeys(nodes, Fraction(0))
+    before: dict[str, Arc] = {}
+    weights = [arc.delay - dot(alpha, arc.distance) for arc in arcs]
+    moved: str | None = None
+    for _ in range(len(nodes) + 1):
+        moved = None
+        for arc, weight in zip(arcs, weights, strict=True):
+            value = gamma[arc.source] + weight
+            if value > gamma[arc.reader]:
+                gamma[arc.reader], before[arc.reader] = value, arc
+                moved = arc.reader
+        if moved is None:
+            return gamma, ()
+    assert moved is not None
+    for _ in nodes:
+        moved = before[moved].source
+    cycle = [before[moved]]
+    while cycle[-1].source != moved:
+        cycle.append(before[cycle[-1].source])
+    return gamma, tuple(reversed(cycle))

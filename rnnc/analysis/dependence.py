@@ -1,0 +1,195 @@
+"""Dependences between statements: who reads whom, how far away.
+
+A *statement* is a node that computes. Variables (merges) and views are looked through: reading
+`h[l-1, t]` is reading each node that defines points of `h`, at the composed access.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from rnnc.analysis.boxes import hull, interval, tightened
+from rnnc.analysis.regions import region, store_index
+from rnnc.ir.domain import Domain
+from rnnc.ir.graph import DataIndex, Graph, Node, Operand
+from rnnc.ir.ops import is_pointwise, is_statement, is_view
+from rnnc.ir.poly import Poly, PolyLike
+
+Vector = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """`reader` at point p reads `source` at points q; p - q lies in hull(vertices) + cone(rays).
+
+    `delay` is how many waves later the reader must run: 0 for a pointwise reader of the same
+    element at the same point (it joins the source's kernel), else 1.
+    """
+
+    source: str
+    reader: str
+    vertices: tuple[Vector, ...]
+    rays: tuple[Vector, ...]
+    delay: int
+    text: str
+
+
+def dependences(graph: Graph, dims: tuple[str, ...]) -> tuple[Dependence, ...]:
+    """All dependences between statements, as distance sets over `dims`."""
+    found: list[Dependence] = []
+    for node in graph.nodes:
+        if not is_statement(node.op):
+            continue
+        pointwise = is_pointwise(node.op)
+        for operand in node.operands:
+            points = tightened(region(node, operand))
+            for source, access, direct in sources(graph, operand, pointwise):
+                shape = direct and source.type.shape == node.type.shape
+                made = distance(graph, node, points, source, access, dims, shape)
+                if made is not None:
+                    found.append(made)
+    return tuple(dict.fromkeys(found))
+
+
+Access = dict[str, Poly | tuple[Poly, Poly]]
+
+
+def sources(graph: Graph, operand: Operand, direct: bool) -> Iterator[tuple[Node, Access, bool]]:
+    """The statements that an operand reads, with the access in the reader's indices."""
+    source = graph[operand.source]
+    access: Access = {}
+    for name, index in zip(source.domain.names, operand.access, strict=True):
+        access[name] = (index.lower, index.upper) if isinstance(index, DataIndex) else index
+    yield from through(graph, source, access, direct)
+
+
+def through(
+    graph: Graph, source: Node, access: Access, direct: bool
+) -> Iterator[tuple[Node, Access, bool]]:
+    if is_statement(source.op):
+        yield source, access, direct
+    elif source.op.name == "merge":
+        for case in source.operands:
+            node = graph[case.source]
+            if not is_statement(node.op):
+                continue
+            index = store_index(node, case)
+            assert index is not None and case.guard is not None
+            inverse: Access = {}
+            for name, place in zip(case.guard.names, index, strict=True):
+                own = place.names
+                if len(own) == 1 and place == Poly.of(own[0]):
+                    inverse.setdefault(own[0], access[name])
+            if beyond(case.guard, access):
+                continue
+            yield node, {name: inverse[name] for name in node.domain.names}, direct
+    elif is_view(source.op):
+        for operand in source.operands:
+            inner = graph[operand.source]
+            values: dict[str, PolyLike] = {
+                name: index for name, index in access.items() if isinstance(index, Poly)
+            }
+            composed: Access = {}
+            for name, index in zip(inner.domain.names, operand.access, strict=True):
+                if isinstance(index, DataIndex):
+                    composed[name] = (
+                        index.lower.substitute(values),
+                        index.upper.substitute(values),
+                    )
+                elif index.names and index.names[0] in access and index.names[0] not in values:
+                    composed[name] = access[index.names[0]]
+                else:
+                    composed[name] = index.substitute(values)
+            yield from through(graph, inner, composed, False)
+
+
+def beyond(guard: Domain, access: Access) -> bool:
+    """Whether a read at constant indices certainly misses the guard's box."""
+    for dim in guard.dims:
+        index = access[dim.name]
+        if isinstance(index, tuple):
+            continue
+        for slack in (
+            None if dim.lower is None else (index - dim.lower).constant,
+            None if dim.upper is None else (dim.upper - 1 - index).constant,
+        ):
+            if slack is not None and slack < 0:
+                return True
+    return False
+
+
+def distance(
+    graph: Graph,
+    reader: Node,
+    points: Domain,
+    source: Node,
+    access: Access,
+    dims: tuple[str, ...],
+    same_element: bool,
+) -> Dependence | None:
+    """The distance set; None where a static extent leaves it empty."""
+    ends: list[list[int]] = []
+    rays: list[Vector] = []
+    zero = True
+    for number, name in enumerate(dims):
+        here = Poly.of(name) if name in reader.domain.names else place_of(graph, reader, name)
+        there = access.get(name)
+        if there is None:
+            there = place_of(graph, source, name)
+        if isinstance(there, tuple):
+            spans = (interval(here - there[0], points), interval(here - there[1] + 1, points))
+            span = hull(spans)
+            zero = False
+        else:
+            span = interval(here - there, points)
+            zero = zero and here == there
+        low, high = finite(span.lower, -1), finite(span.upper, 1)
+        if name in source.domain.names and name in reader.domain.names:
+            box = tightened(source.domain).dim(name)
+            extent = box.extent.constant if box.static else None
+            if extent is not None and reader.id == source.id:
+                if (low is not None and low >= extent) or (high is not None and high <= -extent):
+                    return None
+        unit = [tuple(sign * (other == number) for other in range(len(dims))) for sign in (1, -1)]
+        if high is None:
+            rays.append(unit[0])
+        if low is None:
+            rays.append(unit[1])
+        kept = sorted({end for end in (low, high) if end is not None}) or [0]
+        ends.append(kept)
+    vertices = tuple(product(*ends))
+    delay = 0 if zero and same_element else 1
+    text = f"{reader.id} <- {source.id}[{', '.join(_text(access[n]) for n in access)}]"
+    return Dependence(source.id, reader.id, vertices, tuple(rays), delay, text)
+
+
+def _text(index: Poly | tuple[Poly, Poly]) -> str:
+    return str(index) if isinstance(index, Poly) else f"{index[0]}..{index[1]}"
+
+
+def finite(end: Poly | None, sign: int) -> int | None:
+    """A bound as a number, with all extents at least 1; None where it grows with them."""
+    if end is None:
+        return None
+    total = end.offset
+    for monomial, coefficient in end.terms:
+        if monomial:
+            if coefficient * sign > 0:
+                return None
+            total += coefficient
+    return total
+
+
+def place_of(graph: Graph, node: Node, dim: str) -> Poly:
+    """Where a statement without dim `dim` is thought to lie along it.
+
+    At the fixed index where it reads its sources, if it does (`y[t] = V @ h[L-1, t]` lies at L-1).
+    """
+    for operand in node.operands:
+        for _, access, _ in sources(graph, operand, False):
+            index = access.get(dim)
+            if isinstance(index, Poly) and index.constant is not None:
+                return index
+    return Poly()

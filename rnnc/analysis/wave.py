@@ -1,0 +1,155 @@
+"""The loops of one wave, in closed form: bounds that plans carry and every backend can emit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rnnc.ir.poly import Poly
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """A polynomial in waves, outer loops and extents."""
+
+    poly: Poly
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        return self.poly.evaluate(values)
+
+    def __str__(self) -> str:
+        return str(self.poly)
+
+
+@dataclass(frozen=True, slots=True)
+class FloorDiv:
+    """`floor(numerator / denominator)`, denominator positive."""
+
+    numerator: Poly
+    denominator: int
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        return self.numerator.evaluate(values) // self.denominator
+
+    def __str__(self) -> str:
+        return f"floor(({self.numerator})/{self.denominator})"
+
+
+@dataclass(frozen=True, slots=True)
+class CeilDiv:
+    """`ceil(numerator / denominator)`, denominator positive."""
+
+    numerator: Poly
+    denominator: int
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        return -(-self.numerator.evaluate(values) // self.denominator)
+
+    def __str__(self) -> str:
+        return f"ceil(({self.numerator})/{self.denominator})"
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    arguments: tuple[Bound, ...]
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        return min(argument.evaluate(values) for argument in self.arguments)
+
+    def __str__(self) -> str:
+        return f"min({', '.join(str(argument) for argument in self.arguments)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum:
+    arguments: tuple[Bound, ...]
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        return max(argument.evaluate(values) for argument in self.arguments)
+
+    def __str__(self) -> str:
+        return f"max({', '.join(str(argument) for argument in self.arguments)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """`argument + amount`: turns an inclusive bound into an exclusive one."""
+
+    argument: Bound
+    amount: int
+
+    def evaluate(self, values: Mapping[str, int]) -> int:
+        return self.argument.evaluate(values) + self.amount
+
+    def __str__(self) -> str:
+        return f"{self.argument} + {self.amount}"
+
+
+Bound = Polynomial | FloorDiv | CeilDiv | Minimum | Maximum | Increment
+
+
+@dataclass(frozen=True, slots=True)
+class WaveLoop:
+    """`lower <= name < upper`; `exact` where the bounds always leave just one point."""
+
+    name: str
+    lower: Bound
+    upper: Bound
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A dim with its bounds, and the integer weight of its index in the scaled wave number."""
+
+    name: str
+    lower: Poly
+    upper: Poly
+    weight: int
+
+
+def wave_loops(boxes: tuple[Box, ...], rest: Poly, scale: int, wave: str) -> tuple[WaveLoop, ...]:
+    """Loops over the points with `wave = floor((sum weight*i + rest) / scale)`.
+
+    A point lies in wave w iff `scale*w <= sum weight*i + rest < scale*(w+1)`. Every loop's bounds
+    leave room for the dims inside it, so that no test is needed in the innermost one. The dims
+    come in the order of the loops; those of weight zero run over their whole box.
+    """
+    low = Poly.of(wave) * scale - rest  # sum weight*i lies in low .. low + scale - 1
+    high = low + (scale - 1)
+    loops: list[WaveLoop] = []
+    for number, box in enumerate(boxes):
+        whole = Polynomial(box.lower), Polynomial(box.upper)
+        if box.weight == 0:
+            loops.append(WaveLoop(box.name, *whole))
+            continue
+        inner = boxes[number + 1 :]
+        least, most = _reach(inner)
+        first, last = low - most, high - least  # weight*i lies in first .. last
+        size = abs(box.weight)
+        if box.weight < 0:
+            first, last = -last, -first
+        lower: Bound = CeilDiv(first, size) if size > 1 else Polynomial(first)
+        upper: Bound = FloorDiv(last, size) if size > 1 else Polynomial(last)
+        exact = size == scale and not any(other.weight for other in inner) and number > 0
+        exact = exact and any(other.weight for other in boxes[:number])
+        if exact and size == scale == 1:
+            loops.append(WaveLoop(box.name, lower, Increment(lower, 1), True))
+        else:
+            lower = Maximum((Polynomial(box.lower), lower))
+            upper = Minimum((Polynomial(box.upper), Increment(upper, 1)))
+            loops.append(WaveLoop(box.name, lower, upper))
+        low = low - Poly.of(box.name) * box.weight
+        high = high - Poly.of(box.name) * box.weight
+    return tuple(loops)
+
+
+def _reach(boxes: tuple[Box, ...]) -> tuple[Poly, Poly]:
+    """The least and the most that the weighted indices of `boxes` sum to."""
+    least = most = Poly()
+    for box in boxes:
+        low, high = box.lower * box.weight, (box.upper - 1) * box.weight
+        if box.weight < 0:
+            low, high = high, low
+        least, most = least + low, most + high
+    return least, most
