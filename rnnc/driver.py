@@ -72,6 +72,7 @@ def parse(source: Source) -> ast.Module:
     sink = DiagnosticSink()
     tree = parse(source, sink)
     sink.raise_errors()
+    assert tree is not None, "a file without a tree has an error"
     return tree
 
 
@@ -120,7 +121,7 @@ class Compilation:
     def graph(self) -> Graph:
         """The recurrence as it was written: from `.rnn`, or from `.rir` as it is."""
         if self.source.name.endswith(IR_SUFFIX):
-            from rnnc.ir.parser import parse_graph
+            from rnnc.ir.parser import parse as parse_graph
 
             return parse_graph(self.source)
         from rnnc.frontend.elaborate import elaborate
@@ -136,18 +137,25 @@ class Compilation:
         return optimize(self.graph, pipeline(), lambda _, graph: verify(graph))
 
     @cached_property
+    def completed(self) -> Graph:
+        """Every variable has a value wherever it is stored: what is scheduled and planned."""
+        from rnnc.passes.complete_variables import CompleteVariables
+
+        return CompleteVariables().run(self.optimized)
+
+    @cached_property
     def schedule(self) -> Schedule:
         """An order for every recurrence."""
         from rnnc.analysis.schedule import schedule
 
-        return schedule(self.optimized)
+        return schedule(self.completed)
 
     @cached_property
     def plan(self) -> Plan:
         """The scheduled program that backends read."""
         from rnnc.plan.build import build_plan
 
-        return build_plan(self.optimized, self.schedule)
+        return build_plan(self.completed, self.schedule)
 
     def text(self, kind: str) -> str:
         """A stage as text: "ast", "ir", "opt", "plan", "tir" or "asm"."""
@@ -196,6 +204,6 @@ def open_model(name: str, request: Request) -> Model:
 
 def explain(compilation: Compilation, extents: Mapping[str, int]) -> str:
     """What was found in each recurrence, what was rejected and why, and the critical path."""
-    from rnnc.analysis.explain import explain
+    from rnnc.analysis.report import report
 
-    return explain(compilation.optimized, compilation.schedule, extents)
+    return report(compilation.completed, compilation.schedule, extents)

@@ -1,0 +1,39 @@
+"""`rnnc cells` and `rnnc targets`."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from rnnc.registry import find_backend
+from tests.cli.conftest import Rnnc
+
+CELLS = Path(str(files("rnnc.cells")))
+
+
+def test_every_file_is_listed(rnnc: Rnnc) -> None:
+    result = rnnc("cells")
+    listed = {line.split()[0] for line in result.out.splitlines()[1:]}
+    assert (result.code, listed) == (0, {path.stem for path in CELLS.glob("*.rnn")})
+
+
+@pytest.mark.parametrize("name", ["stacked", "stacked_lstm"])
+def test_a_file_is_shown_by_its_name_or_by_what_it_defines(rnnc: Rnnc, name: str) -> None:
+    result = rnnc("cells", name)
+    assert (result.code, result.out) == (0, (CELLS / "stacked.rnn").read_text())
+
+
+def test_an_unknown_name_is_wrong_usage(rnnc: Rnnc) -> None:
+    result = rnnc("cells", "nonsense")
+    assert (result.code, result.out) == (2, "")
+    assert "the standard library has no 'nonsense'" in result.err
+
+
+def test_targets_are_those_of_the_backends(rnnc: Rnnc) -> None:
+    backend, _ = find_backend("cpu")
+    result = rnnc("targets")
+    listed = [line.split()[0] for line in result.out.splitlines()[1:]]
+    assert (result.code, listed) == (0, [target.name for target in backend.targets()])
+    assert listed[0] == "cpu"
