@@ -87,7 +87,7 @@ def test_a_failing_folder_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("kept")
-    with pytest.raises(DiagnosticError, match="it is a file"):
-        with atomic.replacing_directory(tmp_path / "out"):
-            pass
+    refused = pytest.raises(DiagnosticError, match="it is a file")
+    with refused, atomic.replacing_directory(tmp_path / "out"):
+        pass
     assert everything_in(tmp_path) == {"out": "kept"}

@@ -1,4 +1,4 @@
-"""What pyproject.toml lists is what is on disk: a forgotten package would miss in the wheel only."""
+"""What pyproject.toml lists is what is on disk: else only the wheel would show what is missing."""
 
 from __future__ import annotations
 
