@@ -90,6 +90,20 @@ def diagnose(source: Source) -> tuple[Diagnostic, ...]:
     return check(source)
 
 
+def read_ir(source: Source) -> Graph:
+    """The recurrence that a `.rir` text states. Raises what is wrong with it as RNN11x."""
+    from rnnc.ir.parser import parse
+    from rnnc.ir.verifier import violations
+
+    graph = parse(source)
+    sink = DiagnosticSink()
+    for violation in violations(graph):
+        spans = graph[violation.node].spans if violation.node in graph else ()
+        sink.error("RNN114", violation.message, spans[0] if spans else None)
+    sink.raise_errors()
+    return graph
+
+
 # ---- what needs sizes -------------------------------------------------------------------------
 
 
@@ -121,9 +135,7 @@ class Compilation:
     def graph(self) -> Graph:
         """The recurrence as it was written: from `.rnn`, or from `.rir` as it is."""
         if self.source.name.endswith(IR_SUFFIX):
-            from rnnc.ir.parser import parse as parse_graph
-
-            return parse_graph(self.source)
+            return read_ir(self.source)
         from rnnc.frontend.elaborate import elaborate
 
         return elaborate(self.source, self.request.model, self.request.sizes)
@@ -161,6 +173,7 @@ class Compilation:
         """A stage as text: "ast", "ir", "opt", "plan", "tir" or "asm"."""
         from rnnc.ir.printer import print_graph
         from rnnc.outline import outline
+        from rnnc.plan.printer import print_plan
         from rnnc.registry import find_backend
 
         match kind:
@@ -171,7 +184,7 @@ class Compilation:
             case "opt":
                 return print_graph(self.optimized)
             case "plan":
-                return outline(self.plan)
+                return print_plan(self.plan)
         backend, variant = find_backend(self.request.target)
         return backend.emit(self.plan, variant, kind)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rnnc.analysis.cuts import Cut, Rational
+from rnnc.analysis.cuts import Rational
 from rnnc.analysis.dependence import Dependence, dependences
 from rnnc.analysis.schedule import Component, Options, Schedule, schedule
 from rnnc.analysis.wave import Bound
 from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.graph import Graph
 
-# More names or reads than these do not make a component clearer.
-_NAMES_SHOWN = 6
-_READS_SHOWN = 4
+# More than these do not make a component clearer.
+_SHOWN = 5
 
 
 def report(graph: Graph, found: Schedule, extents: Mapping[str, int]) -> str:
@@ -22,19 +21,24 @@ def report(graph: Graph, found: Schedule, extents: Mapping[str, int]) -> str:
 
     `graph` is the one that was scheduled; `extents` may give numbers for its run-time extents.
     """
-    writer = _Writer(graph, found.dims, dependences(graph, found.dims), {**graph.values, **extents})
+    edges = dependences(graph, found.dims)
+    values = {**graph.values, **extents}
+    writer = _Writer(graph, found.dims, edges, values, _variables(graph))
     lines = list(writer.components(found.components, ""))
-    lines += ["", f"Critical path, in waves: {writer.path(found.components)}"]
+    lines += ["", f"Critical path: {writer.path(found.components)} waves"]
     lines += writer.wavefront(found)
     return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
+    """`variables` says which variable of the source a node defines points of."""
+
     graph: Graph
     dims: tuple[str, ...]
     edges: tuple[Dependence, ...]
     values: Mapping[str, int]
+    variables: Mapping[str, str]
 
     def components(self, components: Sequence[Component], number: str) -> Iterator[str]:
         """One paragraph a component; neighbours without recurrence share one."""
@@ -43,31 +47,64 @@ class _Writer:
             own = f"{number}{position}."
             if run[0].kind == "parallel":
                 names = [name for component in run for name in component.nodes]
-                yield f"{indent}{own} at once, for all points: {_listed(names)}"
+                yield f"{indent}{own} All points at once: {self.work(names)}"
             else:
                 yield from self.recurrence(run[0], own, indent)
 
     def recurrence(self, component: Component, number: str, indent: str) -> Iterator[str]:
-        names = _listed(component.nodes)
-        direction = _vector(component.alpha, self.dims)
+        """What it defines, in which order, and which reads leave no other."""
+        defined = dict.fromkeys(self.variables[n] for n in component.nodes if n in self.variables)
+        yield f"{indent}{number} Recurrence of {_listed(list(defined) or component.nodes)}"
+        indent += "   "
         if component.kind == "affine":
-            yield f"{indent}{number} recurrence: {names}"
-            yield f"{indent}   points with equal {direction} at once; {self.count(component)} waves"
-        else:
-            yield f"{indent}{number} recurrence, one {direction} after another: {names}"
-            yield f"{indent}   {self.count(component)} times:"
+            yield f"{indent}{self.order(component)}: {self.count(component)} waves"
+            yield f"{indent}in each: {self.work(component.nodes)}"
         for line in self.reasons(component):
-            yield f"{indent}   {line}"
+            yield f"{indent}{line}"
+        if component.kind == "split":
+            yield f"{indent}{self.order(component)}: {self.count(component)} times"
         yield from self.components(component.inner, number)
+
+    def order(self, component: Component) -> str:
+        """`one t after another`, or which points may be computed at the same time."""
+        moving = [
+            (dim, value) for dim, value in zip(self.dims, component.alpha, strict=True) if value
+        ]
+        if len(moving) == 1 and abs(moving[0][1]) == 1:
+            dim, value = moving[0]
+            return f"one {dim} after another" + (", from the last" if value < 0 else "")
+        return f"points of equal {_vector(component.alpha, self.dims)} at once"
+
+    def work(self, names: Sequence[str]) -> str:
+        """The matrix products as they were written, and how many other operations there are."""
+        nodes = [self.graph[name] for name in names]
+        products = [node for node in nodes if node.op.name == "matmul"]
+        others = len(nodes) - len(products)
+        written = dict.fromkeys(node.spans[0].text if node.spans else node.id for node in products)
+        parts = [_listed(list(written))] if written else []
+        parts += [f"{others} elementwise or other operations" if others > 1 else "1 operation"][
+            : min(1, others)
+        ]
+        return " and ".join(parts)
 
     def reasons(self, component: Component) -> Iterator[str]:
         """The reads that make it a recurrence, or that leave no single direction."""
-        if component.conflict:
-            yield f"no single direction serves {_listed(_reads(component.conflict), _READS_SHOWN)}"
-            return
         own = set(component.nodes)
-        carried = [e.text for e in self.edges if e.source in own and e.reader in own and e.delay]
-        yield f"because of {_listed(list(dict.fromkeys(carried)), _READS_SHOWN)}"
+        if component.conflict:
+            reads = [read for cut in component.conflict for read in cut.reason]
+            yield f"no single direction serves all of {_listed(list(dict.fromkeys(reads)))}"
+            return
+        reads = [
+            self.read(edge)
+            for edge in self.edges
+            if edge.source in own and edge.reader in own and any(map(any, edge.vertices))
+        ]
+        yield f"because it reads {_listed(list(dict.fromkeys(reads)))}"
+
+    def read(self, edge: Dependence) -> str:
+        """`h[t - 1]` for an edge from the node that defines h."""
+        text = edge.text.partition(" <- ")[2]
+        return self.variables.get(edge.source, edge.source) + text.removeprefix(edge.source)
 
     def count(self, component: Component) -> str:
         """The number of waves as a formula, and as a number where the sizes are known."""
@@ -109,12 +146,21 @@ class _Writer:
             return
         if other == found:
             return
-        yield "Also legal, with layers at the same time instead of one after another:"
+        yield "Also legal, and not taken:"
         for component in other.components:
             if component.kind != "parallel":
-                direction = _vector(component.alpha, self.dims)
-                yield f"   equal {direction} at once; {self.count(component)} waves"
-        yield "   Not taken: one after another, a layer's input products are one for all steps."
+                yield f"   {self.order(component)}: {self.count(component)} waves"
+        yield "   (one layer after another, a layer's input products are one for all steps)"
+
+
+def _variables(graph: Graph) -> dict[str, str]:
+    """The variable that each node defines points of; the first if there are several."""
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op.name == "merge":
+            for operand in node.operands:
+                found.setdefault(operand.source, node.id)
+    return found
 
 
 def _runs(components: Sequence[Component]) -> Iterator[list[Component]]:
@@ -151,10 +197,6 @@ def _path_formula(components: Sequence[Component]) -> str:
     return " + ".join(terms) or "0"
 
 
-def _reads(conflict: Sequence[Cut]) -> list[str]:
-    return list(dict.fromkeys(read for cut in conflict for read in cut.reason))
-
-
-def _listed(names: Sequence[str], shown: int = _NAMES_SHOWN) -> str:
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

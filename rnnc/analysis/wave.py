@@ -82,6 +82,8 @@ class Increment:
         return self.argument.evaluate(values) + self.amount
 
     def __str__(self) -> str:
+        if isinstance(self.argument, Polynomial):
+            return str(self.argument.poly + self.amount)
         return f"{self.argument} + {self.amount}"
 
 

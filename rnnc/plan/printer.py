@@ -1,0 +1,159 @@
+"""A plan as text, for people: `rnnc compile --emit=plan`.
+
+state h: real [t in -1..T] * batch * [4]
+for wave in 0..T:
+    phase
+        h.new for t in wave..wave + 1, rows, [4]
+            a = U[0:4, 0:4] @ h[t - 1]
+            h[t] = tanh(a + gates[t])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rnnc.analysis.wave import WaveLoop
+from rnnc.ir.domain import Constraint
+from rnnc.ir.poly import Poly
+from rnnc.plan.expression import (
+    Apply,
+    Branch,
+    Constant,
+    Contract,
+    Expression,
+    IndexValue,
+    Load,
+    Local,
+    Reduce,
+    Weight,
+)
+from rnnc.plan.plan import Buffer, BufferDim, Kernel, Phase, Plan, Step, Store, Waves
+
+_OPERATORS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "floordiv": "//",
+    "mod": "%",
+    "pow": "^",
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "and": "and",
+    "or": "or",
+}
+
+
+def print_plan(plan: Plan) -> str:
+    """Buffers, then steps in order."""
+    lines = [f"plan {plan.name}"]
+    lines += [f"extent {extent}" for extent in plan.extents]
+    lines += [_buffer(buffer) for buffer in plan.buffers]
+    for step in plan.steps:
+        lines += _step(step, "")
+    return "\n".join(lines) + "\n"
+
+
+def _buffer(buffer: Buffer) -> str:
+    parts = [f"[{_dim(dim)}]" for dim in buffer.dims]
+    parts += ["batch"] if buffer.batched else []
+    parts += [f"[{', '.join(map(str, buffer.shape))}]"] if buffer.shape else []
+    return f"{buffer.role} {buffer.name}: {buffer.dtype} {' * '.join(parts)}".rstrip()
+
+
+def _dim(dim: BufferDim) -> str:
+    text = f"{dim.name} in {dim.lower}..{dim.upper}"
+    return text if dim.slots is None else f"{text}, {dim.slots} slots"
+
+
+def _step(step: Step, indent: str) -> Iterator[str]:
+    inner = indent + "    "
+    if isinstance(step, Waves):
+        yield f"{indent}for {step.variable} in 0..{step.count}:"
+        for own in step.body:
+            yield from _step(own, inner)
+        return
+    assert isinstance(step, Phase)
+    yield f"{indent}phase"
+    for kernel in step.kernels:
+        yield from _kernel(kernel, inner)
+
+
+def _kernel(kernel: Kernel, indent: str) -> Iterator[str]:
+    space = [_loop(loop) for loop in kernel.loops]
+    space += ["rows"] if kernel.batched else []
+    space += [f"[{', '.join(map(str, kernel.shape))}]"] if kernel.shape else []
+    condition = f" if {_constraints(kernel.constraints)}" if kernel.constraints else ""
+    yield f"{indent}{kernel.name} for {', '.join(space) or 'once'}{condition}"
+    for define in kernel.defines:
+        yield f"{indent}    {define.name} = {_text(define.value)}"
+    for store in kernel.stores:
+        yield f"{indent}    {_store(store)}"
+
+
+def _loop(loop: WaveLoop) -> str:
+    return f"{loop.name} in {loop.lower}..{loop.upper}"
+
+
+def _store(store: Store) -> str:
+    return f"{store.buffer}{_brackets(store.index, store.element)} = {store.value}"
+
+
+def _constraints(constraints: Sequence[Constraint]) -> str:
+    return " and ".join(str(constraint) for constraint in constraints)
+
+
+def _brackets(index: Sequence[Poly | Expression], element: Sequence[Poly | Expression]) -> str:
+    """Grid indices in the first bracket, axes in the second, as in the language."""
+    text = f"[{', '.join(map(_entry, index))}]" if index else ""
+    return text + (f"[{', '.join(map(_entry, element))}]" if element else "")
+
+
+def _entry(entry: Poly | Expression) -> str:
+    return str(entry) if isinstance(entry, Poly) else _text(entry)
+
+
+def _text(expression: Expression) -> str:
+    match expression:
+        case Constant(value=value):
+            return str(value)
+        case IndexValue(value=value, per_row=per_row):
+            return f"row({value})" if per_row else f"({value})"
+        case Local(name=name):
+            return name
+        case Load(buffer=buffer, index=index, element=element):
+            return buffer + _brackets(index, element)
+        case Apply():
+            return _apply(expression)
+        case Reduce(kind=kind, loops=loops, constraints=constraints, body=body):
+            over = ", ".join(f"{loop.name} in {loop.lower}..{loop.upper}" for loop in loops)
+            condition = f" if {_constraints(constraints)}" if constraints else ""
+            return f"{kind}({over}{condition}: {_text(body)})"
+        case Branch(constraints=constraints, then=then, otherwise=otherwise):
+            condition = _constraints(constraints)
+            return f"({_text(then)} if {condition} else {_text(otherwise)})"
+        case Contract(weight=weight, vector=vector):
+            return f"{_weight(weight)} @ {_text(vector)}"
+
+
+def _apply(expression: Apply) -> str:
+    arguments = [_text(argument) for argument in expression.arguments]
+    operator = _OPERATORS.get(expression.op)
+    if operator and len(arguments) == 2:
+        return f"({arguments[0]} {operator} {arguments[1]})"
+    attributes = [f"{key}={value}" for key, value in expression.attributes]
+    return f"{expression.op}({', '.join([*arguments, *attributes])})"
+
+
+def _weight(weight: Weight) -> str:
+    """`U[1][0:4, 0:8]`, with `.T` where the columns of the parameter are its rows here."""
+    point = "".join(f"[{', '.join(map(str, part))}]" for part in (weight.index,) if part)
+    leading = "".join(f"{index}, " for index in weight.leading)
+    rows = f"{weight.row}:{weight.row + weight.rows}"
+    columns = f"{weight.column}:{weight.column + weight.columns}"
+    transposed = ".T" if weight.transposed else ""
+    return f"{weight.param}{transposed}{point}[{leading}{rows}, {columns}]"
