@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 
 class Tolerance(TypedDict):
@@ -27,3 +27,11 @@ def tolerance(dtype: DTypeLike, steps: int = 1) -> Tolerance:
         return {"rtol": 0.0, "atol": 0.0}
     allowed = 64 * float(np.finfo(kind).eps) * float(np.sqrt(max(1, steps)))
     return {"rtol": allowed, "atol": allowed}
+
+
+def assert_close(actual: ArrayLike, expected: ArrayLike, dtype: DTypeLike, steps: int = 1) -> None:
+    """Fails, showing the largest difference, unless the arrays agree and have one shape."""
+    left, right = np.asarray(actual), np.asarray(expected)
+    assert left.shape == right.shape, f"shape {left.shape} is not {right.shape}"
+    wide = np.result_type(left, right, np.float64)
+    np.testing.assert_allclose(left.astype(wide), right.astype(wide), **tolerance(dtype, steps))

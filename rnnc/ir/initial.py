@@ -48,11 +48,14 @@ def initial_array(
     """
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval").body
+        if isinstance(tree, ast.Name) and tree.id in _DRAWS:
+            tree = ast.Call(tree, [], [])
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
-            draw = _DRAWS.get(tree.func.id)
-            if draw is not None:
-                arguments = [_scalar(argument, values) for argument in tree.args]
-                return convert(draw(shape, dtype, arguments, generator), dtype)
+            name = tree.func.id
+            if name in _DRAWS:
+                given = [] if name in _SHAPED else tree.args
+                arguments = [_scalar(argument, values) for argument in given]
+                return convert(_DRAWS[name](shape, dtype, arguments, generator), dtype)
         if isinstance(tree, ast.List):
             items = np.asarray([_scalar(item, values) for item in tree.elts])
             return convert(np.broadcast_to(items, shape), dtype)
@@ -129,6 +132,8 @@ _DRAWS: dict[str, Callable[[Shape, DType, Sequence[Scalar], Generator], Array]] 
     "zeros": _zeros,
     "ones": _ones,
 }
+
+_SHAPED = frozenset(("eye", "permutation", "zeros", "ones"))  # arguments say the shape once more
 
 
 # ---- scalars ----------------------------------------------------------------------------------

@@ -109,7 +109,9 @@ def _syntax_error(problem: UnexpectedInput, source: Source) -> Diagnostic:
     if "\n" in found:
         found = "the end of the line"
     wanted = sorted(_WORDS.get(name, f"'{name.lower()}'") for name in expected or ())
-    message = f"expected {' or '.join(wanted[:4])}, found {found}"
+    *others, last = wanted or ["something else"]
+    either = f"{', '.join(others)} or {last}" if others else last
+    message = f"expected {either}, found {found}"
     return Diagnostic("RNN110", message, Span(source, line, column, line, column + width))
 
 

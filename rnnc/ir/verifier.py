@@ -35,7 +35,7 @@ class Violation:
         return f"{self.node}: {self.message}" if self.node else self.message
 
 
-class InvalidIR(Exception):  # noqa: N818 - the name says what was found
+class InvalidIR(Exception):
     """A graph that is not well-formed: a compiler bug, with everything that was found."""
 
     def __init__(self, found: Iterable[Violation]) -> None:
@@ -112,6 +112,7 @@ def _node(graph: Graph, node: Node) -> Iterator[str]:
         yield f"{node.op.name} takes {row.arity} operands, not {len(values)}"
         return
     yield from _domain(node.domain, sizes, "the domain")
+    yield from (f"{name} is a size and a dim" for name in node.domain.names if name in sizes)
     yield from _bound(node, sizes)
     names = sizes | frozenset(node.domain.names)
     for key, value in node.op.attributes:
@@ -134,8 +135,7 @@ def _node(graph: Graph, node: Node) -> Iterator[str]:
 
 def _domain(domain: Domain, sizes: frozenset[str], what: str) -> Iterator[str]:
     yield from (f"{what} has dim {name} twice" for name in _repeated(domain.names))
-    yield from (f"{what}: {name} is a size and a dim" for name in domain.names if name in sizes)
-    names = sizes
+    names = sizes - frozenset(domain.names)
     for dim in domain.dims:  # bounds may name the dims before
         for bound in (dim.lower, dim.upper):
             if bound is not None:
@@ -151,7 +151,9 @@ def _bound(node: Node, sizes: frozenset[str]) -> Iterator[str]:
         return
     if node.bound is None:
         return
-    yield from _domain(node.bound, sizes | frozenset(node.domain.names), "the bound dims")
+    yield from (f"dim {n} is bound twice" for n in node.bound.names if n in node.domain.names)
+    outer = sizes | frozenset(node.domain.names) - frozenset(node.bound.names)
+    yield from _domain(node.bound, outer, "the bound dims")
     if any(dim.lower is None or dim.upper is None for dim in node.bound.dims):
         yield "the bound dims are unbounded"
     if node.op.name == "reduce" and node.op["kind"] == "argmax" and len(node.bound.dims) != 1:
@@ -271,13 +273,23 @@ def _cycles(graph: Graph) -> Iterator[tuple[str, str]]:
         yield cycle[0], f"needs itself and no merge is between: {' <- '.join(cycle)}"
         return
     standing = _structure(graph, lambda _, operand: _is_identity(graph, operand))
-    for component in nx.strongly_connected_components(standing):
-        cycles = nx.simple_cycles(standing.subgraph(component))
-        for nodes in itertools.islice(cycles, _CYCLES):
-            if _can_happen(graph, nodes):
-                order = nodes[::-1]
-                yield order[0], f"needs itself at the same point: {' <- '.join(order)}"
-                return
+    place = {name: position for position, name in enumerate(graph.structure.nodes)}
+    cycles = list(itertools.islice(nx.simple_cycles(standing), _CYCLES))
+    # The order in which networkx finds them depends on hashes.
+    turned = [_turned([place[name] for name in cycle]) for cycle in cycles]
+    names = list(place)
+    for positions in sorted(turned, key=lambda cycle: (len(cycle), cycle)):
+        nodes = [names[position] for position in positions]
+        if _can_happen(graph, nodes):
+            order = [nodes[0], *reversed(nodes[1:])]
+            yield order[0], f"needs itself at the same point: {' <- '.join(order)}"
+            return
+
+
+def _turned(cycle: list[int]) -> list[int]:
+    """The cycle from its least member on."""
+    start = cycle.index(min(cycle))
+    return cycle[start:] + cycle[:start]
 
 
 def _structure(graph: Graph, keep: Callable[[Node, Operand], bool]) -> nx.DiGraph[str]:
