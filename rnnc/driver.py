@@ -90,20 +90,6 @@ def diagnose(source: Source) -> tuple[Diagnostic, ...]:
     return check(source)
 
 
-def read_ir(source: Source) -> Graph:
-    """The recurrence that a `.rir` text states. Raises what is wrong with it as RNN11x."""
-    from rnnc.ir.parser import parse
-    from rnnc.ir.verifier import violations
-
-    graph = parse(source)
-    sink = DiagnosticSink()
-    for violation in violations(graph):
-        spans = graph[violation.node].spans if violation.node in graph else ()
-        sink.error("RNN114", violation.message, spans[0] if spans else None)
-    sink.raise_errors()
-    return graph
-
-
 # ---- what needs sizes -------------------------------------------------------------------------
 
 
@@ -135,7 +121,9 @@ class Compilation:
     def graph(self) -> Graph:
         """The recurrence as it was written: from `.rnn`, or from `.rir` as it is."""
         if self.source.name.endswith(IR_SUFFIX):
-            return read_ir(self.source)
+            from rnnc.ir.parser import parse_graph
+
+            return parse_graph(self.source)
         from rnnc.frontend.elaborate import elaborate
 
         return elaborate(self.source, self.request.model, self.request.sizes)

@@ -70,7 +70,7 @@ def test_an_interruption_is_130(rnnc: Rnnc, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(check_module.driver, "read_source", interrupt)
     result = rnnc("check", "mine.rnn")
-    assert (result.code, result.err) == (130, "interrupted\n")
+    assert (result.code, result.err) == (130, "\ninterrupted\n")
 
 
 @pytest.mark.parametrize("before", [True, False])

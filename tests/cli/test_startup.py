@@ -26,7 +26,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 def imported_by(*arguments: str) -> set[str]:
     command = [sys.executable, "-c", PROBE, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return set(result.stdout.splitlines()[-1].split())
 
 
