@@ -1,0 +1,53 @@
+"""From a file and the statics of a model to its recurrence IR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
+from rnnc.frontend import ast
+from rnnc.frontend.inference import elaborate_model
+from rnnc.frontend.modules import Library, LoadedModule, closest
+from rnnc.frontend.statics import StaticValue
+from rnnc.ir.graph import Graph
+
+
+def elaborate(
+    source: Source, model: str | None = None, given: Mapping[str, StaticValue] | None = None
+) -> Graph:
+    """The recurrence IR of a model of the file (of the only or last one, if none is named).
+
+    Raises DiagnosticError with every mistake that was found.
+    """
+    sink = DiagnosticSink()
+    library = Library(sink)
+    module = library.load(source)
+    sink.raise_errors()
+    definition = find_model(module, model)
+    graph = elaborate_model(definition, module, library, given or {}, sink)
+    sink.raise_errors()
+    assert graph is not None
+    return graph
+
+
+def find_model(module: LoadedModule, name: str | None) -> ast.Model:
+    """The model of that name, or the only one; raises DiagnosticError where there is none."""
+    models = [d for d in module.own.values() if isinstance(d, ast.Model)]
+    names = tuple(model.name for model in models)
+    file = module.tree.source.name
+    if name is None:
+        if len(models) == 1:
+            return models[0]
+        if not models:
+            raise _error(f"{file} has no model")
+        raise _error(f"{file} has several models: which one?", f"one of  {', '.join(names)}")
+    for model in models:
+        if model.name == name:
+            return model
+    hint = closest(name, names)
+    hints = (f"did you mean '{hint}'?",) if hint else (f"it has  {', '.join(names)}",)
+    raise _error(f"{file} has no model '{name}'", *hints)
+
+
+def _error(message: str, *hints: str) -> DiagnosticError:
+    return DiagnosticError([Diagnostic("RNN201", message, hints=hints)])

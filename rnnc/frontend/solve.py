@@ -1,0 +1,118 @@
+"""Sizes that a call does not give: solved from the shapes of its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rnnc.frontend import ast
+from rnnc.frontend.context import Context
+from rnnc.frontend.scope import Scope
+from rnnc.frontend.sizes import Sizes
+from rnnc.frontend.values import Number
+from rnnc.ir.poly import Poly
+
+
+def open_statics(scope: Scope, context: Context) -> dict[str, Poly]:
+    """Gives every static that the call leaves open a size to be inferred.
+
+    A static with a default is open where the shape of an argument could tell it.
+    """
+    opened: dict[str, Poly] = {}
+    told = _shape_names(scope.definition)
+    for static in scope.definition.statics:
+        if static.name in scope.statics:
+            continue
+        if static.default is None or static.name in told:
+            opened[static.name] = context.sizes.placeholder(static.name)
+            scope.statics[static.name] = Number(opened[static.name])
+    return opened
+
+
+def evaluate_default(static: ast.Static, scope: Scope, context: Context) -> None:
+    assert static.default is not None
+    scope.statics[static.name] = context.named(static.name).evaluate(static.default)
+
+
+def solve(shapes: Iterable[tuple[Sequence[Poly], Sequence[Poly]]], sizes: Sizes) -> None:
+    """Infers sizes from pairs of (declared, actual) shapes, each from one linear occurrence."""
+    pending = [pair for declared, actual in shapes for pair in zip(declared, actual, strict=True)]
+    while pending:
+        left = [pair for pair in pending if not _solve_one(*pair, sizes)]
+        if len(left) == len(pending):
+            return
+        pending = left
+
+
+def _solve_one(declared: Poly, actual: Poly, sizes: Sizes) -> bool:
+    """Whether the pair has told what it can."""
+    declared, actual = sizes.normal(declared), sizes.normal(actual)
+    unknown = [name for name in declared.names if name in sizes.unified]
+    if not unknown:
+        return True
+    if len(unknown) > 1 or unknown[0] in actual.names:
+        return False
+    name = unknown[0]
+    rest = declared.substitute({name: 0})
+    factor = declared.substitute({name: 1}) - rest
+    if declared != rest + factor * name:
+        return False
+    value = (actual - rest).divide_exactly(factor) if factor.terms else None
+    if value is None:
+        return False
+    sizes.unified[name] = value
+    return True
+
+
+def default_statics(scope: Scope, opened: dict[str, Poly], context: Context) -> None:
+    """What the arguments did not tell takes its default."""
+    for static in scope.definition.statics:
+        poly = opened.get(static.name)
+        if static.name not in scope.statics:
+            evaluate_default(static, scope, context)
+        if poly is None:
+            continue
+        value = context.sizes.normal(poly)
+        if static.default is not None and value == poly:
+            evaluate_default(static, scope, context)
+            found = scope.statics[static.name]
+            if isinstance(found, Number) and isinstance(found.value, Poly):
+                context.sizes.unified[str(poly)] = found.value
+        else:
+            scope.statics[static.name] = Number(value)
+
+
+def unsolved(scope: Scope, opened: dict[str, Poly]) -> list[str]:
+    """Statics that are still open."""
+    return [
+        name
+        for name, poly in opened.items()
+        if isinstance(found := scope.statics[name], Number) and found.value == poly
+    ]
+
+
+def _shape_names(definition: ast.Definition) -> frozenset[str]:
+    """Names that occur in the declared shapes of arguments or inputs."""
+    types: list[ast.Type | None] = []
+    if isinstance(definition, ast.Cell):
+        types = [argument.type for argument in definition.arguments]
+    else:
+        for statement in definition.body:
+            if isinstance(statement, ast.Inputs):
+                types += [declaration.type for declaration in statement.declarations]
+    found: set[str] = set()
+    for type in types:
+        if isinstance(type, ast.TensorType):
+            for entry in type.shape or ():
+                found.update(_names(entry))
+    return frozenset(found)
+
+
+def _names(expression: ast.Expression) -> Iterable[str]:
+    match expression:
+        case ast.Name(text):
+            yield text
+        case ast.Binary():
+            yield from _names(expression.left)
+            yield from _names(expression.right)
+        case ast.Unary():
+            yield from _names(expression.operand)
