@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rnnc.analysis.boxes import tightened
 from rnnc.analysis.cuts import Rational
 from rnnc.analysis.dependence import Dependence, dependences
 from rnnc.analysis.schedule import Component, Options, Schedule, schedule
-from rnnc.analysis.wave import Bound
+from rnnc.analysis.wave import Bound, Increment, Polynomial
 from rnnc.diagnostics import DiagnosticError
-from rnnc.ir.graph import Graph
+from rnnc.ir.domain import Dim
+from rnnc.ir.graph import Graph, Node
+from rnnc.ir.poly import Poly
 
 # More than these do not make a component clearer.
 _SHOWN = 5
@@ -54,7 +57,8 @@ class _Writer:
     def recurrence(self, component: Component, number: str, indent: str) -> Iterator[str]:
         """What it defines, in which order, and which reads leave no other."""
         defined = dict.fromkeys(self.variables[n] for n in component.nodes if n in self.variables)
-        yield f"{indent}{number} Recurrence of {_listed(list(defined) or component.nodes)}"
+        names = _listed(list(defined) or component.nodes)
+        yield f"{indent}{number} Recurrence of {names}{self.layers(component)}"
         indent += "   "
         if component.kind == "affine":
             yield f"{indent}{self.order(component)}: {self.count(component)} waves"
@@ -64,6 +68,15 @@ class _Writer:
         if component.kind == "split":
             yield f"{indent}{self.order(component)}: {self.count(component)} times"
         yield from self.components(component.inner, number)
+
+    def layers(self, component: Component) -> str:
+        """` for l in 0..1`: the static dims that all its statements have in common."""
+        ranges = [
+            [str(dim).removeprefix("static ") for dim in _box(self.graph[name]) if dim.static]
+            for name in component.nodes
+        ]
+        common = [text for text in ranges[0] if all(text in other for other in ranges)]
+        return f" for {', '.join(common)}" if common else ""
 
     def order(self, component: Component) -> str:
         """`one t after another`, or which points may be computed at the same time."""
@@ -122,20 +135,19 @@ class _Writer:
 
     def path(self, components: Sequence[Component]) -> str:
         """Waves one after another; work without a recurrence adds none that grow."""
-        formula = _path_formula(components)
+        formula = _waves_in_all(components)
+        text = (" + ".join(_terms(components)) or "0") if formula is None else str(formula)
         number = self.path_number(components)
-        return formula if number is None or formula == str(number) else f"{formula} = {number}"
+        return text if number is None or text == str(number) else f"{text} = {number}"
 
     def path_number(self, components: Sequence[Component]) -> int | None:
         total = 0
         for component in components:
-            if component.waves is None:
-                continue
-            outer = self.number(component.waves)
-            inner = self.path_number(component.inner) if component.inner else 1
-            if outer is None or inner is None:
-                return None
-            total += outer * max(1, inner)
+            if component.waves is not None:
+                outer, inner = self.number(component.waves), self.path_number(component.inner)
+                if outer is None or inner is None:
+                    return None
+                total += outer * max(1, inner)
         return total
 
     def wavefront(self, found: Schedule) -> Iterator[str]:
@@ -186,15 +198,35 @@ def _vector(alpha: Rational, dims: Sequence[str]) -> str:
     return text.removeprefix(" + ").replace(" - ", "-", 1) if text[:3] == " - " else text[3:]
 
 
-def _path_formula(components: Sequence[Component]) -> str:
-    terms: list[str] = []
+def _box(node: Node) -> tuple[Dim, ...]:
+    """The node's dims, as its constraints narrow them."""
+    return tightened(node.domain).dims
+
+
+def _waves_in_all(components: Sequence[Component]) -> Poly | None:
+    """The sum over components, those inside an outer loop times its count; None if no formula."""
+    total = Poly()
     for component in components:
-        if component.waves is None:
-            continue
-        outer = str(component.waves)
-        inner = _path_formula(component.inner) if component.inner else "1"
-        terms.append(outer if inner in ("0", "1") else f"({outer}) * ({inner})")
-    return " + ".join(terms) or "0"
+        match component.waves:
+            case None:
+                continue
+            case Polynomial(poly) | Increment(Polynomial(poly), _):
+                amount = component.waves.amount if isinstance(component.waves, Increment) else 0
+            case _:
+                return None
+        inner = _waves_in_all(component.inner) if component.inner else Poly.of(1)
+        if inner is None:
+            return None
+        total = total + (poly + amount) * (inner if inner != Poly() else Poly.of(1))
+    return total
+
+
+def _terms(components: Sequence[Component]) -> Iterator[str]:
+    """The same sum as text, where a count is a maximum, or depends on the loop around it."""
+    for component in components:
+        if component.waves is not None:
+            inner = " + ".join(_terms(component.inner))
+            yield f"({component.waves}) * ({inner})" if inner else str(component.waves)
 
 
 def _listed(names: Sequence[str]) -> str:
