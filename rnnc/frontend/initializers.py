@@ -45,7 +45,7 @@ def initializer_text(declaration: ast.Declaration, type: TensorType, context: Co
             hints=(f"{declaration.name}: ... = normal(0.01)",),
         )
         return ""
-    if isinstance(value, Number) and _dtype(value) != promote(_dtype(value), type.dtype):
+    if isinstance(value, Number) and promote(_dtype(value), type.dtype) != type.dtype:
         context.error("RNN307", f"this is no {type.dtype}", written.span)
     return text
 
