@@ -22,8 +22,8 @@ class Source:
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its end."""
-        lines = self.text.splitlines()
-        return lines[number - 1] if 1 <= number <= len(lines) else ""
+        lines = self.text.removeprefix("\ufeff").split("\n")
+        return lines[number - 1].removesuffix("\r") if 1 <= number <= len(lines) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +147,7 @@ def excerpt(span: Span) -> list[str]:
     line = span.source.line(span.line)
     end = span.end_column if span.end_line == span.line else len(line) + 1
     width = max(1, end - span.column)
-    return ["    " + line, "    " + " " * (span.column - 1) + "^" * width]
+    # A tab is as wide above as below; what else a terminal would obey is shown as a replacement.
+    before = "".join("\t" if character == "\t" else " " for character in line[: span.column - 1])
+    shown = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line)
+    return ["    " + shown, "    " + before.ljust(span.column - 1) + "^" * width]

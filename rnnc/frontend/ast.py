@@ -327,9 +327,14 @@ Definition = Cell | Model
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One file. A function's body is a single Equation whose only target is named ''."""
+    """One file. A function's body is a single Equation whose only target is named ''.
+
+    `broken` are the names that definitions and imports with syntax errors would have given: that
+    they are unknown is no mistake of its own.
+    """
 
     source: Source
     docstring: str | None
     imports: tuple[Import, ...]
     definitions: tuple[Definition, ...]
+    broken: tuple[str, ...] = ()
