@@ -8,7 +8,6 @@ Stages are imported when they are called, so that `check` never pays for numpy o
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
+from rnnc.diagnostics import Diagnostic, DiagnosticSink, Source
+from rnnc.frontend.reading import read_source as read_source
 
 if TYPE_CHECKING:
     from rnnc.analysis.schedule import Schedule
@@ -34,19 +34,6 @@ IR_SUFFIX = ".rir"
 
 
 # ---- sources ----------------------------------------------------------------------------------
-
-
-def read_source(name: str) -> Source:
-    """The text of file `name`, or of stdin for '-'. Raises RNN791 if it cannot be read."""
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return Source("<stdin>" if name == "-" else name, data.decode())
-    except UnicodeDecodeError as error:
-        reason = f"byte {error.start} is not UTF-8"
-    except OSError as error:
-        text = error.strerror or str(error)
-        reason = text[:1].lower() + text[1:]
-    raise DiagnosticError([Diagnostic("RNN791", f"cannot read '{name}': {reason}")])
 
 
 def standard_source(name: str) -> Source:
@@ -72,15 +59,18 @@ def parse(source: Source) -> ast.Module:
     sink = DiagnosticSink()
     tree = parse(source, sink)
     sink.raise_errors()
-    assert tree is not None, "a file without a tree has an error"
     return tree
 
 
 def format_source(source: Source) -> str:
     """The text in the canonical format. Raises all syntax errors."""
-    from rnnc.frontend.format import format_module
+    from rnnc.frontend.format import format_source
 
-    return format_module(source)
+    sink = DiagnosticSink()
+    text = format_source(source, sink)
+    sink.raise_errors()
+    assert text is not None, "a file that cannot be formatted has an error"
+    return text
 
 
 def diagnose(source: Source) -> tuple[Diagnostic, ...]:

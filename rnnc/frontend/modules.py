@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
-from rnnc.diagnostics import DiagnosticSink, Source
+from rnnc.diagnostics import DiagnosticError, DiagnosticSink, Source
 from rnnc.frontend import ast
 from rnnc.frontend.parser import parse
+from rnnc.frontend.reading import read_source
 
 STANDARD_LIBRARY = "rnnc.cells"
 
@@ -50,8 +51,7 @@ class Library:
         return self._from_library(name.split("."))
 
     def _add(self, source: Source, folder: Path | None) -> LoadedModule:
-        tree = parse(source, self.sink) or ast.Module(source, None, (), ())
-        module = LoadedModule(tree, folder)
+        module = LoadedModule(parse(source, self.sink), folder)
         self._loaded[source.name] = module
         for definition in module.tree.definitions:
             module.own.setdefault(definition.name, definition)
@@ -60,7 +60,12 @@ class Library:
         return module
 
     def _import(self, module: LoadedModule, statement: ast.Import) -> None:
-        target = self._find(module, statement.path)
+        try:
+            target = self._find(module, statement.path)
+        except DiagnosticError as error:
+            for diagnostic in error.diagnostics:
+                self.sink.report(replace(diagnostic, span=statement.span))
+            return
         if target is None:
             known = self._candidates(module)
             hint = closest(statement.path, known)
@@ -85,11 +90,12 @@ class Library:
             )
 
     def _find(self, module: LoadedModule, path: str) -> LoadedModule | None:
+        """Raises RNN791 for a file that cannot be read."""
         parts = path.split(".")
         if module.folder is not None:
             beside = module.folder.joinpath(*parts).with_suffix(".rnn")
             if beside.is_file():
-                return self._read(str(beside), beside.read_text("utf-8"), beside.parent)
+                return self._read(str(beside), read_source(str(beside)).text, beside.parent)
         return self._from_library(parts)
 
     def _from_library(self, parts: list[str]) -> LoadedModule | None:
@@ -114,7 +120,9 @@ class Library:
 def closest(name: str, candidates: tuple[str, ...]) -> str | None:
     """The likeliest of the candidates, or None if none is like the name."""
     best = min(
-        candidates, key=lambda other: (_distance(name, other), other.count("'"), other), default=None
+        candidates,
+        key=lambda other: (_distance(name, other), other.count("'"), other),
+        default=None,
     )
     if best is None or _distance(name, best) > max(1, len(name) // 3):
         return None
