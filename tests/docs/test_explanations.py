@@ -37,7 +37,7 @@ def test_a_text_has_a_title_and_a_body_that_fits_a_terminal(code: str) -> None:
     assert re.fullmatch(rf"# {code}: \S.*", lines[0])
     assert not title(code).endswith(".")
     assert lines[1] == ""
-    assert len(lines) > 3
+    assert len(lines) >= 3
     assert max(map(len, lines)) <= 100
 
 
@@ -68,12 +68,17 @@ def test_what_is_right_has_no_mistakes(code: str, block: Block, tmp_path: Path) 
     assert codes_of(block, tmp_path) == []
 
 
+# Codes below 600 that no spec of a few lines shows: RNN108 needs an expression a hundred operations
+# deep, RNN11x are about `.rir` files, RNN304 is only said when compiling.
+WITHOUT_EXAMPLE = ("RNN108", "RNN110", "RNN111", "RNN112", "RNN113", "RNN114", "RNN304")
+
+
 def test_language_codes_have_both_examples() -> None:
-    """1xx to 5xx are about the text of a spec: there is always something to show."""
+    """1xx to 5xx are about the text of a spec: there is something to show."""
     about_text = [code for code in explained_codes() if code < "RNN600"]
     for section in ("Wrong", "Right"):
         shown = {code for code, _ in examples(section)}
-        assert [code for code in about_text if code not in shown] == []
+        assert [code for code in about_text if code not in shown] == list(WITHOUT_EXAMPLE)
 
 
 def test_the_page_lists_all_codes_with_their_titles() -> None:
