@@ -1,0 +1,396 @@
+"""Expressions of a plan as scalar or vector code.
+
+An emitter stands at one grid point and one batch row. In vector code the last element axis runs
+over the lanes; what cannot be done on vectors (gathers, branches by lane) is done lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from tvm import tirx
+
+from rnnc.ir.domain import Constraint
+from rnnc.ir.poly import Poly
+from rnnc.ir.types import DType
+from rnnc.plan import expression as ex
+
+from .activations import POINTWISE
+from .layout import MEMORY, Layout, Place, polynomial
+from .tir import (
+    Builder,
+    Expr,
+    constant,
+    first_lanes,
+    int64,
+    load,
+    masked_load,
+    maximum,
+    minimum,
+    splat,
+    with_lanes,
+)
+
+_REGISTER = {"real": "float32", "int": "int32", "bool": "bool"}
+_NEUTRAL = {"sum": 0, "prod": 1, "max": float("-inf"), "min": float("inf"), "any": 0, "all": 1}
+_INT_EDGE = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The vector that is computed: lanes `base ..` of element axis `axis`, of which `size` exist.
+
+    `is_ragged` says that the last vector has lanes beyond `size`.
+    """
+
+    axis: str
+    base: Expr
+    count: int
+    size: int
+
+    @property
+    def is_ragged(self) -> bool:
+        return self.size % self.count != 0
+
+    def mask(self) -> Expr:
+        return first_lanes(int64(self.size) - self.base, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Emitter:
+    """Emits expressions at one point; `locals` are the kernel's values that are known already."""
+
+    b: Builder
+    layout: Layout
+    env: Mapping[str, Expr]
+    row: Expr
+    lanes: Lanes | None
+    locals: Mapping[str, Expr]
+
+    @property
+    def width(self) -> int:
+        return 1 if self.lanes is None else self.lanes.count
+
+    def value(self, expression: ex.Expression) -> Expr:
+        """The value in all lanes."""
+        match expression:
+            case ex.Constant(number, dtype):
+                return self.constant(number, dtype)
+            case ex.IndexValue(poly, per_row):
+                return self.index_value(poly, per_row)
+            case ex.Local(name, _):
+                return self.locals[name]
+            case ex.Load():
+                return self.load(expression)
+            case ex.Apply():
+                return self.apply(expression)
+            case ex.Branch():
+                return self.branch(expression)
+            case ex.Reduce():
+                return self.reduce(expression)
+            case ex.Contract():
+                raise AssertionError("a product is computed by its kernel, not as an element")
+
+    def constant(self, number: float, dtype: DType) -> Expr:
+        if dtype == "real":
+            scalar: Expr = tirx.FloatImm("float32", float(number))
+        elif dtype == "bool":
+            scalar = tirx.const(bool(number), "bool")
+        else:
+            scalar = tirx.IntImm("int32", int(number))
+        return splat(scalar, self.width)
+
+    # ---- indices ------------------------------------------------------------------------------
+
+    def lengths_env(self, poly: Poly) -> Mapping[str, Expr]:
+        """The environment in which extents are the row's own lengths."""
+        own = {
+            name: int64(load(self.layout.lengths[name], self.row))
+            for name in poly.names
+            if name in self.layout.lengths
+        }
+        return {**self.env, **own}
+
+    def index_value(self, poly: Poly, per_row: bool) -> Expr:
+        if self.lanes is not None and self.lanes.axis in poly.names:
+            return self.by_lane(ex.IndexValue(poly, per_row), "int")
+        env = self.lengths_env(poly) if per_row else self.env
+        return splat(tirx.Cast("int32", polynomial(poly, env)), self.width)
+
+    def depends_on_lane(self, expression: ex.Expression) -> bool:
+        """Whether the value differs from lane to lane."""
+        if self.lanes is None:
+            return False
+        axis = self.lanes.axis
+        for inner in ex.walk(expression):
+            match inner:
+                case ex.Local():
+                    return True
+                case ex.IndexValue(poly, _):
+                    if axis in poly.names:
+                        return True
+                case ex.Load(index=index, element=axes):
+                    polys = [entry for entry in (*index, *axes) if isinstance(entry, Poly)]
+                    if any(axis in poly.names for poly in polys):
+                        return True
+                case ex.Branch(constraints=constraints) | ex.Reduce(constraints=constraints):
+                    if any(axis in constraint.poly.names for constraint in constraints):
+                        return True
+                    if isinstance(inner, ex.Reduce) and any(
+                        axis in (*loop.lower.names, *loop.upper.names) for loop in inner.loops
+                    ):
+                        return True
+        return False
+
+    # ---- loads --------------------------------------------------------------------------------
+
+    def load(self, access: ex.Load) -> Expr:
+        place = self.layout.places[access.buffer]
+        if self.lanes is None:
+            return self.let(self.from_memory(load(place.memory, self.offset(place, access)), access))
+        axis = self.lanes.axis
+        last = access.element[-1] if access.element else Poly()
+        others = (*access.index, *access.element[:-1])
+        fixed = not any(self.position_depends(entry) for entry in others)
+        if fixed and isinstance(last, Poly):
+            if axis not in last.names:
+                scalar = replace(self, lanes=None)
+                return self.let(splat(scalar.load(access), self.width))
+            if axis not in (last - Poly.of(axis)).names:
+                return self.vector_load(place, access)
+        return self.by_lane(access, access.dtype)
+
+    def position_depends(self, entry: Poly | ex.Expression) -> bool:
+        assert self.lanes is not None
+        if isinstance(entry, Poly):
+            return self.lanes.axis in entry.names
+        return self.depends_on_lane(entry)
+
+    def vector_load(self, place: Place, access: ex.Load) -> Expr:
+        assert self.lanes is not None
+        at = replace(self, env={**self.env, self.lanes.axis: self.lanes.base}, lanes=None)
+        offset = at.offset(place, access)
+        if self.lanes.is_ragged and place.is_external:
+            raw = masked_load(place.memory, offset, self.lanes.mask())
+        else:
+            raw = load(place.memory, offset, self.width)
+        return self.let(self.from_memory(raw, access))
+
+    def from_memory(self, raw: Expr, access: ex.Load) -> Expr:
+        """Stored bools are bytes."""
+        return tirx.NE(raw, constant(0, raw)) if access.dtype == "bool" else raw
+
+    def offset(self, place: Place, access: ex.Load) -> Expr:
+        """Elements from the start of the buffer to the one loaded (scalar indices only)."""
+        total: Expr = int64(0)
+        for number, entry in enumerate(access.index):
+            clamped = bool(access.clamped) and access.clamped[number]
+            total = total + self.position(place, number, entry, clamped) * place.dims[number]
+        if place.plan.batched:
+            total = total + self.row * place.batch
+        for entry, stride in zip(access.element, place.inner, strict=True):
+            where = polynomial(entry, self.env) if isinstance(entry, Poly) else self.scalar(entry)
+            total = total + where * int64(stride)
+        return total
+
+    def scalar(self, expression: ex.Expression) -> Expr:
+        """An int expression as an index."""
+        return int64(replace(self, lanes=None).value(expression))
+
+    def position(
+        self, place: Place, number: int, entry: Poly | ex.Expression, clamped: bool
+    ) -> Expr:
+        """Where an index lies along a dim of the buffer, counted from its first stored one."""
+        dim = place.plan.dims[number]
+        lower = polynomial(dim.lower, self.layout.extents)
+        if isinstance(entry, Poly):
+            env = self.lengths_env(entry) if place.plan.batched else self.env
+            at = polynomial(entry, env)
+        else:
+            at = self.scalar(entry)
+        if clamped:
+            at = self.b.let(at, "at")
+            if dim.extent is not None and place.plan.batched:
+                own = int64(load(self.layout.lengths[dim.extent], self.row))
+                beyond = at - own + self.layout.extents[dim.extent]
+                at = self.b.let(tirx.Select(tirx.GE(at, own), beyond, at), "at")
+            upper = polynomial(dim.upper, self.layout.extents)
+            at = tirx.Max(lower, tirx.Min(at, upper - int64(1)))
+        at = at - lower
+        return at if dim.slots is None else tirx.FloorMod(at, int64(dim.slots))
+
+    # ---- pointwise ----------------------------------------------------------------------------
+
+    def apply(self, node: ex.Apply) -> Expr:
+        arguments = [self.value(argument) for argument in node.arguments]
+        if node.op == "cast":
+            return self.cast(arguments[0], node.dtype)
+        return self.let(POINTWISE[node.op](self.b, arguments))
+
+    def cast(self, value: Expr, dtype: DType) -> Expr:
+        own = str(value.ty).partition("x")[0]
+        wanted = _REGISTER[dtype]
+        if own == wanted:
+            return value
+        if wanted == "bool":
+            return tirx.NE(value, constant(0, value))
+        return self.let(tirx.Cast(with_lanes(wanted, self.width), value))
+
+    def let(self, value: Expr) -> Expr:
+        return self.b.let(value)
+
+    # ---- control ------------------------------------------------------------------------------
+
+    def holds(self, constraints: tuple[Constraint, ...]) -> Expr:
+        """Scalar constraints, all of them."""
+        verdict: Expr | None = None
+        for constraint in constraints:
+            value = polynomial(constraint.poly, self.env)
+            compare = tirx.GE if constraint.relation == ">=" else tirx.EQ
+            test = compare(value, int64(0))
+            verdict = test if verdict is None else tirx.And(verdict, test)
+        return tirx.const(True, "bool") if verdict is None else verdict
+
+    def branch(self, node: ex.Branch) -> Expr:
+        axis = None if self.lanes is None else self.lanes.axis
+        if any(axis in constraint.poly.names for constraint in node.constraints):
+            return self.by_lane(node, node.dtype)
+        result = Variable(self.b, node.dtype, self.width)
+        test = self.b.let(self.holds(node.constraints), "test")
+        with self.b.when(test):
+            result.set(self.value(node.then))
+        with self.b.when(tirx.Not(test)):
+            result.set(self.value(node.otherwise))
+        return self.let(result.get())
+
+    def reduce(self, node: ex.Reduce) -> Expr:
+        if self.lanes is not None:
+            axis = self.lanes.axis
+            bounds = [poly for loop in node.loops for poly in (loop.lower, loop.upper)]
+            limits = [constraint.poly for constraint in node.constraints]
+            if any(axis in poly.names for poly in (*bounds, *limits)):
+                return self.by_lane(node, node.dtype)
+        dtype = _operand_dtype(node)
+        total = Variable(self.b, dtype, self.width)
+        total.set(self.constant(_neutral(node.kind, dtype), dtype))
+        index = Variable(self.b, "int", self.width) if node.kind == "argmax" else None
+        if index is not None:
+            index.set(self.constant(0, "int"))
+        with self.inside(node) as inner:
+            value = inner.value(node.body)
+            if index is not None:
+                known = total.get()
+                better = self.let(tirx.GT(value, known))
+                at = inner.index_value(Poly.of(node.loops[0].name), False)
+                index.set(tirx.Select(better, at, index.get()))
+                total.set(tirx.Select(better, value, known))
+            else:
+                total.set(_combine(node.kind, total.get(), value))
+        return self.let(total.get() if index is None else index.get())
+
+    @contextmanager
+    def inside(self, node: ex.Reduce) -> Iterator[Emitter]:
+        """Inside the loops of a reduction, at a term that counts."""
+        with ExitStack() as stack:
+            here = self
+            for loop in node.loops:
+                lower = polynomial(loop.lower, here.env)
+                upper = polynomial(loop.upper, here.env)
+                if loop.extent is not None:
+                    own = int64(load(self.layout.lengths[loop.extent], self.row))
+                    upper = tirx.Min(upper, own)
+                variable = stack.enter_context(self.b.loop(lower, upper, name=loop.name))
+                here = replace(here, env={**here.env, loop.name: variable})
+            if node.constraints:
+                stack.enter_context(self.b.when(here.holds(node.constraints)))
+            yield here
+
+    def by_lane(self, expression: ex.Expression, dtype: DType) -> Expr:
+        """The value computed lane by lane, for lanes that exist."""
+        assert self.lanes is not None
+        result = Variable(self.b, dtype, self.width)
+        result.set(self.constant(0, dtype))
+        spilled: dict[str, Variable] = {}
+        for inner in ex.walk(expression):
+            if isinstance(inner, ex.Local) and inner.name not in spilled:
+                spilled[inner.name] = Variable(self.b, inner.dtype, self.width)
+                spilled[inner.name].set(self.locals[inner.name])
+        count: Expr = int64(self.width)
+        if self.lanes.is_ragged:
+            count = tirx.Min(count, int64(self.lanes.size) - self.lanes.base)
+        with self.b.loop(0, count, name="lane") as lane:
+            env = {**self.env, self.lanes.axis: self.b.let(self.lanes.base + lane, "e")}
+            known = {name: variable.get_lane(lane) for name, variable in spilled.items()}
+            scalar = replace(self, env=env, lanes=None, locals=known)
+            result.set_lane(lane, scalar.value(expression))
+        return self.let(result.get())
+
+
+class Variable:
+    """A value that is assigned more than once: a piece of stack, one element a lane."""
+
+    def __init__(self, b: Builder, dtype: DType, width: int) -> None:
+        self.b, self.dtype, self.width = b, dtype, width
+        self.memory = b.local("v", width, MEMORY[dtype])
+
+    def set(self, value: Expr) -> None:
+        self.b.store(self.memory, 0, self._stored(value))
+
+    def set_lane(self, lane: Expr, value: Expr) -> None:
+        self.b.store(self.memory, lane, self._stored(value))
+
+    def get(self) -> Expr:
+        return self._loaded(load(self.memory, 0, self.width))
+
+    def get_lane(self, lane: Expr) -> Expr:
+        return self._loaded(load(self.memory, lane))
+
+    def _stored(self, value: Expr) -> Expr:
+        if self.dtype != "bool":
+            return value
+        _, _, lanes = str(value.ty).partition("x")
+        return tirx.Cast(with_lanes("uint8", int(lanes) if lanes else 1), value)
+
+    def _loaded(self, value: Expr) -> Expr:
+        return tirx.NE(value, constant(0, value)) if self.dtype == "bool" else value
+
+
+def _operand_dtype(node: ex.Reduce) -> DType:
+    if node.kind != "argmax":
+        return node.dtype
+    body = node.body
+    return "int" if isinstance(body, ex.IndexValue) else getattr(body, "dtype", "real")
+
+
+def _neutral(kind: str, dtype: DType) -> float:
+    if kind == "argmax":
+        kind = "max"
+    if dtype == "int" and kind in ("max", "min"):
+        return -_INT_EDGE if kind == "max" else _INT_EDGE
+    if dtype == "bool" and kind in ("max", "min"):
+        return kind == "min"
+    return _NEUTRAL[kind]
+
+
+def _combine(kind: str, total: Expr, value: Expr) -> Expr:
+    table: dict[str, Callable[[Expr, Expr], Expr]] = {
+        "sum": tirx.Add,
+        "prod": tirx.Mul,
+        "max": _propagating(maximum),
+        "min": _propagating(minimum),
+        "any": tirx.Or,
+        "all": tirx.And,
+    }
+    return table[kind](total, value)
+
+
+def _propagating(choose: Callable[[Expr, Expr], Expr]) -> Callable[[Expr, Expr], Expr]:
+    """NaN on either side stays."""
+
+    def combine(total: Expr, value: Expr) -> Expr:
+        chosen = choose(value, total)
+        return tirx.Select(tirx.NE(value, value), value, chosen)
+
+    return combine

@@ -1,0 +1,157 @@
+"""The C side of a compiled model: unpacks the caller's arguments and runs the kernels.
+
+Generated text, compiled together with the runtime. The C interface is documented in
+rnnc/runtime/manifest.py.
+"""
+
+from __future__ import annotations
+
+from rnnc.ir.poly import Floor, Poly
+from rnnc.plan.plan import Buffer, Plan
+
+from .layout import BYTES, MEMORY, inner_shape, volume
+from .program import GENERAL, SINGLE
+
+_ALIGNMENT = 64
+_SLACK = 64  # bytes behind each state buffer: vectors may be read beyond its last element
+
+_TEXT = """\
+/* Made by rnnc from the model '{model}'. */
+#include "rnnc_runtime.h"
+
+#define ARGUMENTS {arguments}
+int32_t {single}(ARGUMENTS);
+int32_t {general}(ARGUMENTS);
+
+typedef struct call {{
+  void *const *pointers;
+  const int64_t *sizes;
+  char *workspace;
+}} call;
+
+static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}
+static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
+
+/* Where each state buffer begins in the workspace; returns its size in bytes. */
+static int64_t place(const int64_t *sizes, int64_t *offsets) {{
+{names}
+  int64_t end = 0;
+{places}
+  return end;
+}}
+
+RNNC_EXPORT int64_t rnnc_workspace_bytes(const int64_t *sizes) {{
+  int64_t offsets[{states} + 1];
+  return place(sizes, offsets);
+}}
+
+static void run(void *argument, int32_t task, int32_t num_tasks, void *barrier) {{
+  const call *c = argument;
+  int64_t at[{states} + 1];
+  place(c->sizes, at);
+  (c->sizes[{batch}] == 1 ? {single} : {general})(
+      {passed});
+}}
+
+RNNC_EXPORT int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads,
+                                 void *const *pointers, const int64_t *sizes) {{
+  call c = {{pointers, sizes, pointers[{workspace}]}};
+  if (runtime && threads > 1)
+    runtime->parallel(run, &c, threads);
+  else
+    run(&c, 0, 1, 0);
+  return 0;
+}}
+"""
+
+_TYPES = {"float32": "float", "int32": "int32_t", "uint8": "uint8_t"}
+
+
+def external(plan: Plan) -> list[Buffer]:
+    """The buffers that the caller passes, in the order of the call: inputs, outputs, params."""
+    order = ("input", "output", "param")
+    return [buffer for role in order for buffer in plan.buffers if buffer.role == role]
+
+
+def strided(plan: Plan) -> list[Buffer]:
+    """The buffers whose strides the caller passes: inputs, then outputs."""
+    return [buffer for buffer in external(plan) if buffer.role != "param"]
+
+
+def entry_source(plan: Plan, packs: int, lanes: int) -> str:
+    """The C source of `rnnc_forward` and `rnnc_workspace_bytes` for a plan."""
+    callers = external(plan)
+    states = [buffer for buffer in plan.buffers if buffer.role == "state"]
+    pointer = {buffer.name: number for number, buffer in enumerate(callers)}
+    state = {buffer.name: number for number, buffer in enumerate(states)}
+    sizes = size_positions(plan)
+    types = [_TYPES[MEMORY[buffer.dtype]] + " *" for buffer in plan.buffers]
+    types += ["float *"] * packs + ["int32_t *"] * len(plan.extents)
+    passed = [
+        f"(void *)(c->workspace + at[{state[buffer.name]}])"
+        if buffer.role == "state"
+        else f"c->pointers[{pointer[buffer.name]}]"
+        for buffer in plan.buffers
+    ]
+    passed += [f"c->pointers[{len(callers) + n}]" for n in range(packs + len(plan.extents))]
+    numbers = [f"c->sizes[{n}]" for n in range(len(plan.extents) + 1)]
+    for buffer in plan.buffers:
+        if buffer.role in ("input", "output"):
+            start = sizes[buffer.name]
+            numbers += [f"c->sizes[{start + n}]" for n in range(len(buffer.dims) + 1)]
+    types += ["int64_t"] * len(numbers) + ["int32_t", "int32_t", "void *"]
+    batch = len(plan.extents)
+    names = [f"  const int64_t {name} = sizes[{n}];" for n, name in enumerate(plan.extents)]
+    names += [f"  const int64_t batch = sizes[{batch}];", "  (void)batch;"]
+    names += [f"  (void){name};" for name in plan.extents]
+    return _TEXT.format(
+        model=plan.name,
+        arguments=", ".join(types),
+        single=SINGLE,
+        general=GENERAL,
+        names="\n".join(names),
+        places="\n".join(placement(number, buffer, lanes) for number, buffer in enumerate(states)),
+        states=len(states),
+        batch=batch,
+        passed=",\n      ".join([*passed, *numbers, "task", "num_tasks", "barrier"]),
+        workspace=len(callers) + packs + len(plan.extents),
+    )
+
+
+def size_positions(plan: Plan) -> dict[str, int]:
+    """Where the strides of each input and output begin among the sizes."""
+    found: dict[str, int] = {}
+    position = len(plan.extents) + 1
+    for buffer in strided(plan):
+        found[buffer.name] = position
+        position += len(buffer.dims) + 1
+    return found
+
+
+def placement(number: int, buffer: Buffer, lanes: int) -> str:
+    factors = [f"count({c_polynomial(dim.stored)})" for dim in buffer.dims]
+    if buffer.batched:
+        factors.append("batch")
+    factors.append(str(volume(inner_shape(buffer, lanes)) * BYTES[buffer.dtype]))
+    size = " * ".join(factors)
+    rounded = f"({size} + {_SLACK + _ALIGNMENT - 1}) / {_ALIGNMENT} * {_ALIGNMENT}"
+    return f"  offsets[{number}] = end;\n  end += {rounded};"
+
+
+def c_polynomial(poly: Poly) -> str:
+    """A polynomial in extents as a C expression."""
+    if not poly.terms:
+        return "0"
+    parts: list[str] = []
+    for monomial, coefficient in poly.terms:
+        factors = [f"{coefficient}"]
+        for atom, power in monomial:
+            factors += [c_atom(atom)] * power
+        parts.append("*".join(factors))
+    return " + ".join(parts)
+
+
+def c_atom(atom: str | Floor) -> str:
+    if isinstance(atom, str):
+        return atom
+    return f"floordiv({c_polynomial(atom.numerator)}, {atom.denominator})"

@@ -1,0 +1,337 @@
+"""Kernels of a plan as SPMD code: every task computes its share of tiles, rows and elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from rnnc.analysis.wave import WaveLoop
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Kernel, Store
+
+from .elements import Emitter, Lanes
+from .layout import Environment, Layout, bound, polynomial, volume
+from .microkernel import Factor as TileFactor
+from .microkernel import Tile, multiply_row, rows_that_fit, share, share_zigzag, sum_into
+from .packing import Factor, Products, products
+from .target import CpuTarget
+from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
+
+_ROW_BLOCK = 48  # rows of one work item: its left operands stay in the first-level cache
+_CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """Who computes: this task among so many; `turn` is the innermost wave, if any."""
+
+    task: Expr
+    count: Expr
+    turn: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a kernel at fixed outer loops: `points` of the innermost loop x the batch."""
+
+    loop: WaveLoop | None
+    first: Expr
+    points: Expr
+    batch: Expr
+    single: bool
+
+    @property
+    def count(self) -> Expr:
+        return self.points if self.single else self.points * self.batch
+
+    def place(self, b: Builder, row: Expr, env: Environment) -> tuple[Environment, Expr]:
+        """The environment and the batch row of flat row `row`."""
+        if self.loop is None:
+            return env, int64(0) if self.single else row
+        if self.single:
+            return {**env, self.loop.name: b.let(self.first + row, self.loop.name)}, int64(0)
+        point = b.let(quotient(row, self.batch), "point")
+        inside = b.let(row - point * self.batch, "inside")
+        return {**env, self.loop.name: b.let(self.first + point, self.loop.name)}, inside
+
+
+class KernelEmitter:
+    """Emits one kernel into a function."""
+
+    def __init__(
+        self, b: Builder, layout: Layout, target: CpuTarget, kernel: Kernel, single: bool
+    ) -> None:
+        self.b, self.layout, self.target, self.kernel = b, layout, target, kernel
+        self.single = single or not kernel.batched
+        self.lanes = target.lanes("float32")
+
+    def emit(self, env: Environment, tasks: Tasks) -> None:
+        """All points of the kernel, shared among the tasks."""
+        kernel, b = self.kernel, self.b
+        loops = list(kernel.loops)
+        flat = loops.pop() if loops and self.can_flatten(loops[-1]) else None
+        with ExitStack() as stack:
+            tested = list(kernel.constraints)
+            here: dict[str, Expr] = dict(env)
+            for loop in loops:
+                lower = bound(loop.lower, here)
+                if loop.exact:
+                    here[loop.name] = b.let(lower, loop.name)
+                else:
+                    upper = bound(loop.upper, here)
+                    here[loop.name] = stack.enter_context(b.loop(lower, upper, name=loop.name))
+            if tested:
+                probe = Emitter(b, self.layout, here, int64(0), None, {})
+                stack.enter_context(b.when(probe.holds(tuple(tested))))
+            first, points = int64(0), int64(1)
+            if flat is not None:
+                first = b.let(bound(flat.lower, here), "first")
+                last = bound(flat.upper, here)
+                points = b.let(tirx.Max(last - first, int64(0)), "points")
+            rows = Rows(flat, first, points, self.layout.batch, self.single)
+            buffers = {name: place.plan for name, place in self.layout.places.items()}
+            found = products(kernel, buffers, self.lanes)
+            if found is None:
+                self.elementwise(rows, here, tasks)
+                return
+            for axis, size in enumerate(kernel.shape[:-1]):
+                name = ex.element(axis)
+                here[name] = stack.enter_context(b.loop(0, size, name=name))
+            if rows.single and flat is None:
+                self.one_row(found, rows, here, tasks)
+            else:
+                self.many_rows(found, rows, here, tasks)
+
+    def can_flatten(self, loop: WaveLoop) -> bool:
+        """Whether the loop's points may be rows of one matrix product."""
+        names = {name for c in self.kernel.constraints for name in c.poly.names}
+        return not loop.exact and loop.name not in names and not self.weights_depend_on(loop.name)
+
+    def weights_depend_on(self, name: str) -> bool:
+        return any(
+            name in poly.names
+            for define in self.kernel.defines
+            if isinstance(define.value, ex.Contract)
+            for poly in (*define.value.weight.index, *define.value.weight.leading)
+        )
+
+    # ---- kernels without products -------------------------------------------------------------
+
+    def elementwise(self, rows: Rows, env: Environment, tasks: Tasks) -> None:
+        """Work items: row x leading axes x chunk of vectors."""
+        b, shape = self.b, self.kernel.shape
+        if not shape:
+            with share(b, rows.count, tasks.task, tasks.count) as row:
+                here, batch = rows.place(b, row, env)
+                self.body(here, batch, None, {})
+            return
+        leading, size = volume(shape[:-1]), shape[-1]
+        lanes = 1 if size == 1 else self.lanes
+        vectors = -(-size // lanes)
+        chunk = min(vectors, _CHUNK) if rows.single and rows.loop is None else vectors
+        chunks = -(-vectors // chunk)
+        items = rows.count * int64(leading * chunks)
+        with share(b, items, tasks.task, tasks.count) as item:
+            rest = item
+            part: Expr = int64(0)
+            if chunks > 1:
+                part, rest = b.let(remainder(rest, chunks)), b.let(quotient(rest, chunks))
+            here = dict(env)
+            for axis in range(len(shape) - 2, -1, -1):
+                here[ex.element(axis)] = b.let(remainder(rest, shape[axis]), ex.element(axis))
+                rest = b.let(quotient(rest, shape[axis]))
+            placed, batch = rows.place(b, rest, here)
+            start = part * int64(chunk)
+            stop = start + int64(chunk)
+            if chunks * chunk != vectors:
+                stop = tirx.Min(stop, int64(vectors))
+            axis_name = ex.element(len(shape) - 1)
+            with b.loop(start, stop, name="v") as v:
+                base = b.let(v * int64(lanes), "base")
+                if lanes == 1:
+                    self.body({**placed, axis_name: base}, batch, None, {})
+                else:
+                    self.body(placed, batch, Lanes(axis_name, base, lanes, size), {})
+
+    def body(
+        self,
+        env: Environment,
+        row: Expr,
+        lanes: Lanes | None,
+        known: Mapping[str, Expr],
+        skipped: frozenset[str] = frozenset(),
+    ) -> None:
+        """All defines and stores for one row and one vector (or element)."""
+        values: dict[str, Expr] = dict(known)
+        for define in self.kernel.defines:
+            if define.name in values or define.name in skipped:
+                continue
+            emitter = Emitter(self.b, self.layout, env, row, lanes, values)
+            values[define.name] = emitter.cast(emitter.value(define.value), define.dtype)
+        emitter = Emitter(self.b, self.layout, env, row, lanes, values)
+        for store in self.kernel.stores:
+            self.store(emitter, store, values[store.value])
+
+    def store(self, emitter: Emitter, store: Store, value: Expr) -> None:
+        place = emitter.layout.places[store.buffer]
+        dtype = place.plan.dtype
+        env = dict(emitter.env)
+        if emitter.lanes is not None:
+            env[emitter.lanes.axis] = emitter.lanes.base
+        at = Emitter(self.b, self.layout, env, emitter.row, None, {})
+        access = ex.Load(store.buffer, store.index, store.element, dtype)
+        offset = at.offset(place, access)
+        if dtype == "bool":
+            width = emitter.width
+            value = tirx.Cast("uint8" if width == 1 else f"uint8x{width}", value)
+        lanes = emitter.lanes
+        if lanes is not None and lanes.is_ragged and place.is_external:
+            self.b.masked_store(place.memory, offset, value, lanes.mask())
+        else:
+            self.b.store(place.memory, offset, value)
+
+    # ---- kernels with products ----------------------------------------------------------------
+
+    def one_row(self, found: Products, rows: Rows, env: Environment, tasks: Tasks) -> None:
+        """Bound by the bandwidth of the weights: several tiles at once, zigzag over them."""
+        b = self.b
+        slots = sum(len(step.slots) for step in found.passes)
+        together = 2 if slots * found.width <= 4 and found.tiles % 2 == 0 else 1
+        count = found.tiles // together
+        with self.tiles(count, tasks) as number:
+            tile = b.let(number * int64(together), "tile")
+            sums: list[list[Expr]] = []
+            for step in found.passes:
+                vectors = len(step.slots) * found.width * together
+                factors = [
+                    self.tile_factor(factor, found, tile, together, env) for factor in step.factors
+                ]
+                offsets = [self.vector_offset(factor, env, int64(0)) for factor in step.factors]
+                shape = Tile(1, vectors, self.lanes)
+                sums.append(multiply_row(b, factors, shape, [b.let(o, "at") for o in offsets]))
+            for ahead in range(together):
+                for u in range(found.width):
+                    known: dict[str, Expr] = {}
+                    for step, values in zip(found.passes, sums, strict=True):
+                        for s, slot in enumerate(step.slots):
+                            panel = ahead * len(step.slots) * found.width
+                            known[slot] = values[panel + s * found.width + u]
+                    first = (tile + int64(ahead)) * int64(found.columns) + int64(u * self.lanes)
+                    self.epilogue(found, env, int64(0), b.let(first, "column"), known)
+
+    def many_rows(self, found: Products, rows: Rows, env: Environment, tasks: Tasks) -> None:
+        """Work items: column tile x block of rows, all rows of a tile by the same task."""
+        b = self.b
+        count = b.let(rows.count, "rows")
+        blocks = b.let(ceiling_quotient(count, _ROW_BLOCK), "blocks")
+        with self.tiles(int64(found.tiles) * blocks, tasks) as item:
+            tile = b.let(quotient(item, blocks), "tile")
+            block = b.let(remainder(item, blocks), "block")
+            start = b.let(quotient(count * block, blocks), "start")
+            stop = b.let(quotient(count * (block + int64(1)), blocks), "stop")
+            self.row_tiles(found, rows, env, tile, start, stop)
+
+    def tiles(self, count: Expr | int, tasks: Tasks):  # type: ignore[no-untyped-def]
+        if tasks.turn is None:
+            return share(self.b, count, tasks.task, tasks.count)
+        return share_zigzag(self.b, count, tasks.task, tasks.count, tasks.turn)
+
+    def row_tiles(
+        self,
+        found: Products,
+        rows: Rows,
+        env: Environment,
+        tile: Expr,
+        start: Expr,
+        stop: Expr,
+    ) -> None:
+        """Rows start..stop of one column tile, in register tiles of nearly equal height."""
+        b = self.b
+        widths = [len(step.slots) * found.width for step in found.passes]
+        most = min(rows_that_fit(width, self.target) for width in widths)
+        sums = [b.local("sums", most * width * self.lanes) for width in widths]
+        count = b.let(stop - start, "count")
+        tiles = b.let(ceiling_quotient(count, most), "tiles")
+        safe = b.let(tirx.Max(tiles, int64(1)), "safe")
+        height = b.let(quotient(count, safe), "height")
+        taller = b.let(remainder(count, safe), "taller")
+        with b.loop(0, tiles, name="m") as m:
+            first = b.let(start + m * height + tirx.Min(m, taller), "first")
+            tall = b.let(height + tirx.Cast("int64", tirx.LT(m, taller)), "tall")
+            for size in range(most, 0, -1):
+                with b.when(tirx.EQ(tall, int64(size))):
+                    self.sum_tile(found, rows, env, tile, first, size, sums)
+            with b.loop(0, tall, name="r") as r:
+                here, batch = rows.place(b, b.let(first + r, "row"), env)
+                for u in range(found.width):
+                    known: dict[str, Expr] = {}
+                    for step, width, memory in zip(found.passes, widths, sums, strict=True):
+                        for s, slot in enumerate(step.slots):
+                            at = r * int64(width * self.lanes)
+                            at = at + int64((s * found.width + u) * self.lanes)
+                            known[slot] = b.let(load(memory, at, self.lanes), "sum")
+                    column = tile * int64(found.columns) + int64(u * self.lanes)
+                    self.epilogue(found, here, batch, b.let(column, "column"), known)
+
+    def sum_tile(
+        self,
+        found: Products,
+        rows: Rows,
+        env: Environment,
+        tile: Expr,
+        first: Expr,
+        size: int,
+        sums: Sequence[Buffer],
+    ) -> None:
+        b = self.b
+        placed = [rows.place(b, b.let(first + int64(r), "row"), env) for r in range(size)]
+        for step, memory in zip(found.passes, sums, strict=True):
+            width = len(step.slots) * found.width
+            factors = [self.tile_factor(factor, found, tile, 1, env) for factor in step.factors]
+            offsets = [
+                [b.let(self.vector_offset(factor, here, batch), "at") for factor in step.factors]
+                for here, batch in placed
+            ]
+            sum_into(b, memory, factors, Tile(size, width, self.lanes), offsets)
+
+    def tile_factor(
+        self, factor: Factor, found: Products, tile: Expr, together: int, env: Environment
+    ) -> TileFactor:
+        """The panels of `together` neighbouring tiles of a factor's packed weights."""
+        b = self.b
+        panel = factor.depth * len(factor.gates) * found.columns
+        index: Expr = int64(0)
+        for loop in factor.loops:
+            index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))
+        base = index * int64(found.tiles) + tile
+        panels = tuple(b.let((base + int64(u)) * int64(panel), "panel") for u in range(together))
+        left = self.layout.places[factor.vector.buffer].memory
+        prefetch = 0
+        if together > 1 or self.single:
+            prefetch = 4 if 96 <= factor.depth <= 320 else 2 if factor.depth > 320 else 0
+        return TileFactor(left, self.layout.packs[factor.pack], panels, factor.depth, prefetch)
+
+    def vector_offset(self, factor: Factor, env: Environment, row: Expr) -> Expr:
+        """Where the vector's element 0 stands for one row."""
+        emitter = Emitter(
+            self.b, self.layout, {**env, factor.contraction: int64(0)}, row, None, {}
+        )
+        return emitter.offset(self.layout.places[factor.vector.buffer], factor.vector)
+
+    def epilogue(
+        self,
+        found: Products,
+        env: Environment,
+        row: Expr,
+        column: Expr,
+        known: Mapping[str, Expr],
+    ) -> None:
+        shape = self.kernel.shape
+        lanes = Lanes(ex.element(len(shape) - 1), column, self.lanes, shape[-1])
+        self.body(env, row, lanes, known, found.skipped)
+
+
+__all__ = ["KernelEmitter", "Tasks", "polynomial"]

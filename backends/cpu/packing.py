@@ -1,0 +1,167 @@
+"""How the products of a kernel are tiled, and the packed weights that this asks for.
+
+The products of a kernel whose results are only added up share one accumulator (a *slot*). Slots
+that are fed by the same vectors form a *pass*: one loop over k for all of them. A pass packs, for
+each vector, its slots' weight rows side by side: [tile][k][slot][lane].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.ir.poly import Poly
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Buffer, Kernel
+
+_MOST_VECTORS = 6  # accumulator vectors of one pass and row: leaves room for at least three rows
+
+
+@dataclass(frozen=True, slots=True)
+class PackLoop:
+    """A kernel loop on which the weights depend, with the range that is packed."""
+
+    name: str
+    lower: int
+    upper: int
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One vector of a pass and the packed weights that multiply it: a gate for each slot."""
+
+    pack: str
+    loops: tuple[PackLoop, ...]
+    vector: ex.Load
+    contraction: str
+    gates: tuple[ex.Weight, ...]
+
+    @property
+    def depth(self) -> int:
+        return self.gates[0].columns
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    slots: tuple[str, ...]
+    factors: tuple[Factor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """All products of a kernel: `width` vectors a slot make a tile; `slots` name the sums.
+
+    `skipped` are the defines that the accumulators stand for.
+    """
+
+    passes: tuple[Pass, ...]
+    width: int
+    tiles: int
+    lanes: int
+    skipped: frozenset[str]
+
+    @property
+    def columns(self) -> int:
+        """Columns of one tile."""
+        return self.width * self.lanes
+
+
+def products(kernel: Kernel, buffers: Mapping[str, Buffer], lanes: int) -> Products | None:
+    """The products of a kernel, or None if it has none."""
+    sums = accumulated(kernel)
+    if not sums:
+        return None
+    merged = {name for terms in sums.values() for name, _ in terms}
+    vectors = -(-kernel.shape[-1] // lanes)
+    width = tile_width(len(sums), vectors)
+    most = max(1, _MOST_VECTORS // width)
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for slot, terms in sums.items():
+        groups.setdefault(tuple(vector_key(contract) for _, contract in terms), []).append(slot)
+    passes: list[Pass] = []
+    for slots in groups.values():
+        for start in range(0, len(slots), most):
+            part = tuple(slots[start : start + most])
+            name = f"{kernel.name}.{len(passes)}"
+            passes.append(Pass(part, tuple(factors(part, sums, buffers, name))))
+    skipped = frozenset(merged | set(sums))
+    return Products(tuple(passes), width, vectors // width, lanes, skipped)
+
+
+def tile_width(slots: int, vectors: int) -> int:
+    """Vectors a slot: about four accumulator vectors in all, in tiles of equal width."""
+    wanted = max(1, 4 // slots)
+    return next(width for width in range(min(wanted, vectors), 0, -1) if vectors % width == 0)
+
+
+def accumulated(kernel: Kernel) -> dict[str, list[tuple[str, ex.Contract]]]:
+    """The sums of products, by the define that holds the sum."""
+    uses: dict[str, int] = {}
+    for define in kernel.defines:
+        for inner in ex.walk(define.value):
+            if isinstance(inner, ex.Local):
+                uses[inner.name] = uses.get(inner.name, 0) + 1
+    for store in kernel.stores:
+        uses[store.value] = uses.get(store.value, 0) + 1
+    sums: dict[str, list[tuple[str, ex.Contract]]] = {}
+    for define in kernel.defines:
+        match define.value:
+            case ex.Contract():
+                sums[define.name] = [(define.name, define.value)]
+            case ex.Apply("add", (ex.Local(left, _), ex.Local(right, _))):
+                if left in sums and right in sums and uses[left] == uses[right] == 1:
+                    terms = sums.pop(left) + sums.pop(right)
+                    sums[define.name] = [*terms]
+    return sums
+
+
+def absorbed(kernel: Kernel, sums: Mapping[str, list[tuple[str, ex.Contract]]]) -> set[str]:
+    """Defines whose value nobody needs, as a sum of products stands for them."""
+    return {name for terms in sums.values() for name, _ in terms} - set(sums)
+
+
+def vector_key(contract: ex.Contract) -> tuple[object, ...]:
+    """Equal for products that multiply the same vector."""
+    vector = contract.vector
+    last = vector.element[-1]
+    assert isinstance(last, Poly)
+    start = last - Poly.of(contract.contraction)
+    return (vector.buffer, vector.index, vector.element[:-1], start, contract.weight.columns)
+
+
+def factors(
+    slots: tuple[str, ...],
+    sums: Mapping[str, list[tuple[str, ex.Contract]]],
+    buffers: Mapping[str, Buffer],
+    name: str,
+) -> Iterator[Factor]:
+    for number, (_, first) in enumerate(sums[slots[0]]):
+        gates = tuple(sums[slot][number][1].weight for slot in slots)
+        loops = pack_loops(gates, buffers)
+        pack = f"{name}.{number}"
+        yield Factor(pack, loops, first.vector, first.contraction, gates)
+
+
+def pack_loops(gates: tuple[ex.Weight, ...], buffers: Mapping[str, Buffer]) -> tuple[PackLoop, ...]:
+    """The loops on which any gate's weights depend."""
+    found: dict[str, PackLoop] = {}
+    for weight in gates:
+        buffer = buffers[weight.param]
+        ranges = [(dim.lower.constant, dim.upper.constant) for dim in buffer.dims]
+        ranges += [(0, size) for size in buffer.shape[: len(weight.leading)]]
+        entries = (*weight.index, *weight.leading)
+        for entry, (lower, upper) in zip(entries, ranges, strict=True):
+            if entry.constant is not None:
+                continue
+            [name] = entry.names if len(entry.names) == 1 else [""]
+            offset = (entry - Poly.of(name)).constant if name else None
+            if offset is None or lower is None or upper is None:
+                message = f"weights of '{weight.param}' at an index that is no plain dim: '{entry}'"
+                raise DiagnosticError([Diagnostic("RNN703", message)])
+            known = found.get(name)
+            low, high = lower - offset, upper - offset
+            if known is not None:
+                low, high = max(low, known.lower), min(high, known.upper)
+            found[name] = PackLoop(name, low, high)
+    return tuple(found.values())

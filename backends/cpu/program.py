@@ -1,0 +1,94 @@
+"""A plan as two SPMD functions: one for a batch of one row, one for any batch.
+
+Every task walks the same steps and takes its share of each kernel; a barrier ends every phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
+
+from .kernels import KernelEmitter, Tasks
+from .layout import Environment, Layout, bound, declare
+from .packing import Factor, products
+from .target import CpuTarget
+from .tir import Builder, Expr, Function
+
+SINGLE, GENERAL = "rnnc_forward_single", "rnnc_forward_general"
+
+
+def functions(plan: Plan, target: CpuTarget) -> tuple[Function, Function]:
+    """(`rnnc_forward_single`, `rnnc_forward_general`)."""
+    packs = tuple(factor.pack for _, _, factor in packed(plan, target))
+    return tuple(  # type: ignore[return-value]
+        function(plan, target, packs, name, single)
+        for name, single in ((SINGLE, True), (GENERAL, False))
+    )
+
+
+def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
+    """Every packed factor of the plan with its kernel and number of column tiles."""
+    buffers = {buffer.name: buffer for buffer in plan.buffers}
+    found: list[tuple[Kernel, int, Factor]] = []
+    for kernel in kernels(plan.steps):
+        made = products(kernel, buffers, target.lanes("float32"))
+        if made is not None:
+            found += [(kernel, made.tiles, f) for step in made.passes for f in step.factors]
+    return found
+
+
+def kernels(steps: Sequence[Step]) -> list[Kernel]:
+    """All kernels, in order."""
+    found: list[Kernel] = []
+    for step in steps:
+        found += step.kernels if isinstance(step, Phase) else kernels(step.body)
+    return found
+
+
+def function(
+    plan: Plan, target: CpuTarget, packs: tuple[str, ...], name: str, single: bool
+) -> Function:
+    b = Builder(name)
+    layout = declare(b, plan, packs, target.lanes("float32"), single)
+    task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
+    barrier = b.scalar("barrier", "handle")
+    walker = Walker(b, layout, target, single, task, count, barrier)
+    walker.steps(plan.steps, dict(layout.extents), None)
+    return b.finish()
+
+
+class Walker:
+    """Emits the steps of a plan."""
+
+    def __init__(
+        self,
+        b: Builder,
+        layout: Layout,
+        target: CpuTarget,
+        single: bool,
+        task: Expr,
+        count: Expr,
+        barrier: Expr,
+    ) -> None:
+        self.b, self.layout, self.target, self.single = b, layout, target, single
+        self.task, self.count, self.barrier = task, count, barrier
+
+    def steps(self, steps: Sequence[Step], env: Environment, turn: Expr | None) -> None:
+        for step in steps:
+            if isinstance(step, Waves):
+                self.waves(step, env)
+            else:
+                self.phase(step, env, turn)
+
+    def waves(self, waves: Waves, env: Environment) -> None:
+        with self.b.loop(0, bound(waves.count, env), name=waves.variable) as wave:
+            self.steps(waves.body, {**env, waves.variable: wave}, wave)
+
+    def phase(self, phase: Phase, env: Environment, turn: Expr | None) -> None:
+        tasks = Tasks(self.task, self.count, turn)
+        for kernel in phase.kernels:
+            with self.b.block():
+                emitter = KernelEmitter(self.b, self.layout, self.target, kernel, self.single)
+                emitter.emit(env, tasks)
+        self.b.call("rnnc_barrier", self.barrier, self.task)
