@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from rnnc.analysis.schedule import Component, Schedule
-from rnnc.analysis.wave import Bound
+from rnnc.analysis.schedule import Component, Schedule, Timing, statement_loops
+from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
