@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import islpy as isl
 
-from rnnc.ir.domain import Constraint, Domain
+from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import Size
 from rnnc.ir.poly import Atom, Floor, Monomial, Poly
 
@@ -48,26 +48,31 @@ NOTHING = Assumptions()
 
 def is_empty(domain: Domain, known: Assumptions = NOTHING) -> bool:
     """Whether the domain has no point, whatever the sizes."""
-    constraints = (*domain.bounds, *domain.constraints)
-    if all(constraint.poly.constant is None for constraint in constraints):
-        if not constraints:
-            return False
-    elif any(not constraint.holds({}) for constraint in _constant(constraints)):
+    return _is_empty(domain, known)
+
+
+@lru_cache(maxsize=1 << 15)
+def _is_empty(domain: Domain, known: Assumptions) -> bool:
+    constraints = (*_bounds(domain.dims), *domain.constraints)
+    if any(not constraint.holds({}) for constraint in _constant(constraints)):
         return True
-    return _is_empty(domain.names, frozenset(constraints), known)
-
-
-@lru_cache(maxsize=1 << 14)
-def _is_empty(
-    names: tuple[str, ...], constraints: frozenset[Constraint], known: Assumptions
-) -> bool:
-    ordered = tuple(sorted(constraints, key=str))
+    # Most sets that are empty say so in two lines: `l >= 1` and `0 >= l`.
     if any(
         left.relation == right.relation == ">=" and _sum_is_negative(left.poly, right.poly)
-        for left, right in itertools.combinations(ordered, 2)
+        for left, right in itertools.combinations(constraints, 2)
     ):
         return True
-    return bool(_set(names, ordered, known).is_empty())
+    return bool(_set(domain.names, constraints, known).is_empty())
+
+
+@lru_cache(maxsize=1 << 12)
+def _bounds(dims: tuple[Dim, ...]) -> tuple[Constraint, ...]:
+    return Domain(dims).bounds
+
+
+@lru_cache(maxsize=1 << 15)
+def _facts(domain: Domain) -> frozenset[Constraint]:
+    return frozenset((*_bounds(domain.dims), *domain.constraints))
 
 
 def _sum_is_negative(left: Poly, right: Poly) -> bool:
@@ -81,19 +86,24 @@ def _constant(constraints: Iterable[Constraint]) -> Iterable[Constraint]:
 
 def implies(domain: Domain, constraint: Constraint, known: Assumptions = NOTHING) -> bool:
     """Whether the constraint holds at every point of the domain."""
+    if constraint.poly.constant is not None:
+        return constraint.holds({}) or is_empty(domain, known)
+    if constraint in _facts(domain):
+        return True
     return all(is_empty(domain.restrict(part), known) for part in constraint.negated())
 
 
 def is_subset(part: Domain, whole: Domain, known: Assumptions = NOTHING) -> bool:
     """Whether every point of `part` is one of `whole`; the dims are matched by name."""
     return all(
-        implies(part, constraint, known) for constraint in (*whole.bounds, *whole.constraints)
+        implies(part, constraint, known)
+        for constraint in (*_bounds(whole.dims), *whole.constraints)
     )
 
 
 def are_disjoint(left: Domain, right: Domain, known: Assumptions = NOTHING) -> bool:
     """Whether no point is in both; the dims are matched by name."""
-    return is_empty(left.restrict(*right.bounds, *right.constraints), known)
+    return is_empty(left.restrict(*_bounds(right.dims), *right.constraints), known)
 
 
 def sample(domain: Domain, known: Assumptions = NOTHING) -> dict[str, int] | None:

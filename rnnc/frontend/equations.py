@@ -64,7 +64,7 @@ def evaluate_equation(equation: BoundEquation, scope: ModelScope) -> bool:
             )
             new[position].append(piece)
     for variable, own in zip(equation.variables, new, strict=True):
-        variable.pieces = [p for p in variable.pieces if p.equation is not tree] + own
+        variable.renew(own, tree)
         if not scope.session.last:  # then the groups have ids already
             changed |= variable.settle(scope.session.sizes)
     return changed

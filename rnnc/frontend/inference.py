@@ -89,7 +89,7 @@ class _Attempt:
         declare_names(self.scope)
         self.session.last = False
 
-    def run(self) -> Graph:
+    def run(self) -> Graph | None:
         for guessing in (False, True):
             self.session.guessing = guessing
             for _ in range(MOST_ROUNDS):
@@ -128,7 +128,7 @@ class _Attempt:
 
     # ---- the last round -----------------------------------------------------------------------
 
-    def _emit(self) -> Graph:
+    def _emit(self) -> Graph | None:
         session = self.session
         session.last = True
         session.emitter = Emitter(Builder(self.scope.definition.name))
@@ -143,11 +143,15 @@ class _Attempt:
         builder = session.emitter.builder
         assert builder is not None
         builder.graph.sizes = session.sizes.table()
+        if self.found.has_errors:
+            return None
         return finish(builder.finish(outputs), session)
 
     def _prepare(self, scope: ModelScope) -> None:
         """Inputs get their types; in the last round, nodes get their ids."""
         session = self.session
+        for variable in scope.variables.values():
+            variable.is_bad = False  # a guess of an earlier round may have been wrong
         if session.last:
             scope.weights.clear()
             scope.uses.clear()

@@ -115,6 +115,13 @@ def _group(
     found = list(dict.fromkeys(id(group) for group, _ in met))
     if len(found) <= 1:
         return met[0][0] if met else groups[0]
+    if not context.session.last:
+        # What is not known yet is taken to be like the rest: to cut here would peel off one
+        # point a round of `U[k] = f(U[k-1])`.
+        told = [(group, limits) for group, limits in met if group.type is not None]
+        if len({id(group) for group, _ in told}) <= 1:
+            return told[0][0] if told else met[0][0]
+        met = told
     for _, limits in met:
         for limit in limits:
             if not implies(region, limit, known):

@@ -74,6 +74,7 @@ class Variable:
     groups: dict[str, tuple[Group, ...]] = field(default_factory=dict)
     is_bad: bool = False
     is_output: bool = False
+    settled: object = None  # the pieces that the groups were worked out from
 
     @property
     def dims(self) -> tuple[Dim, ...]:
@@ -96,10 +97,21 @@ class Variable:
         """The id of the node of a field: a field alone is called as the variable."""
         return f"{self.id}.{name}" if len(self.groups) > 1 else self.id
 
+    def renew(self, pieces: Sequence[Piece], equation: ast.Equation) -> None:
+        """Replaces the pieces of an equation; the order stays that of the source."""
+        kept = [piece for piece in self.pieces if piece.equation is not equation]
+        self.pieces = sorted(
+            (*kept, *pieces), key=lambda p: (p.direct is None, p.span.line, p.span.column)
+        )
+
     # ---- types --------------------------------------------------------------------------------
 
     def settle(self, sizes: Sizes) -> bool:
         """Works out the groups from the pieces; whether anything changed."""
+        key = tuple((p.guard, None if p.types is None else (*p.types.items(),)) for p in self.pieces)
+        if key == self.settled:
+            return False
+        self.settled = key
         before = {name: _signature(groups) for name, groups in self.groups.items()}
         names = self._field_names()
         if names is None:
