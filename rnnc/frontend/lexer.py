@@ -221,13 +221,14 @@ class _Lexer:
         self.chunk.comments.append(Comment(text, self.line, self.column, not before, count))
 
     def _comments_of_next(self) -> list[Comment]:
-        """Take off the comments in the first column that stand right before this position."""
+        """Take off the comments that stand right before this position and not in a block."""
         comments = self.chunk.comments
+        behind = len(self.chunk.tokens)
         count = len(comments)
-        while count and comments[count - 1].own_line and comments[count - 1].column == 1:
+        while count and comments[count - 1].token_count == behind:
+            if behind and comments[count - 1].column > 1:
+                break
             count -= 1
-        if not self.chunk.tokens:
-            count = 0
         taken = [Comment(c.text, c.line, c.column, True, 0) for c in comments[count:]]
         del comments[count:]
         return taken
