@@ -16,6 +16,7 @@ from rnnc.frontend.inputs import declare_inputs
 from rnnc.frontend.lookup import instance_at
 from rnnc.frontend.model_scope import declare_dims, declare_names
 from rnnc.frontend.modules import Library, LoadedModule
+from rnnc.frontend.rules import check_rules
 from rnnc.frontend.scope import ModelScope
 from rnnc.frontend.sizes import REPRESENTATIVE, NumberNeeded, Sizes
 from rnnc.frontend.statics import StaticValue, top_statics
@@ -143,9 +144,10 @@ class _Attempt:
         builder = session.emitter.builder
         assert builder is not None
         builder.graph.sizes = session.sizes.table()
-        if self.found.has_errors:
-            return None
-        return finish(builder.finish(outputs), session)
+        graph = builder.finish(outputs)
+        variables = [v for scope in session.models for v in scope.variables.values()]
+        check_rules(graph, variables, self.found)
+        return None if self.found.has_errors else finish(graph, session)
 
     def _prepare(self, scope: ModelScope) -> None:
         """Inputs get their types; in the last round, nodes get their ids."""

@@ -1,0 +1,261 @@
+"""Rule 2: every point that is read has a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import islpy as isl
+
+from rnnc.analysis.sets import affine_text, identifier, implies, to_set
+from rnnc.diagnostics import DiagnosticSink, Note, Span
+from rnnc.frontend.rules import Defined, Part, Program, Read, limits_at, reads
+from rnnc.frontend.rules_text import (
+    Extent,
+    compact,
+    definition_note,
+    equation_text,
+    extents,
+    first_point,
+    index_texts,
+    points_text,
+    with_index,
+)
+from rnnc.ir.domain import Constraint, Dim, Domain
+from rnnc.ir.graph import Node
+from rnnc.ir.poly import Poly
+
+# A note for each equation of a variable, as long as there are no more than these.
+_NOTES = 3
+
+
+def check_covered(program: Program, sink: DiagnosticSink) -> None:
+    for variable in program.variables:
+        if variable.is_output:
+            _check_output(variable, program, sink)
+    by_node = program.by_node
+    allowed = {
+        node: _allowed(variable, program)
+        for variable in program.variables
+        for node in variable.nodes
+    }
+    missing: dict[tuple[Span | None, str], _Missing] = {}
+    checked: dict[Read, isl.Set] = {}
+    for read in reads(program):
+        source = program.graph[read.source]
+        if read.source in by_node:
+            what: Defined | Node = by_node[read.source]
+            inside = allowed[read.source]
+        elif source.op.name == "param":
+            what, inside = source, (source.domain,)
+        else:
+            continue
+        place = replace(read, span=None)  # one read may be written several times
+        if place not in checked:
+            checked[place] = _uncovered(read, inside, program)
+        points, key = checked[place], (read.span, read.source)
+        if read.span is None or points.is_empty():
+            continue
+        image = _image(points, read)
+        if key in missing:
+            missing[key].add(image, read)
+        else:
+            missing[key] = _Missing(what, read.span, image, [read])
+    for found in missing.values():
+        found.report(program, sink)
+
+
+def _allowed(variable: Defined, program: Program) -> tuple[Domain, ...]:
+    """What may be read: the points of the equations, and all beyond a side that none is on."""
+    found = [part.guard for part in variable.parts]
+    for dim in variable.box.dims:
+        for side in _sides(dim):
+            if all(implies(part.guard, side, program.known) for part in variable.parts):
+                space = Domain(tuple(_open(dim) for dim in variable.box.dims))
+                found += [space.restrict(outside) for outside in side.negated()]
+    return tuple(dict.fromkeys(found))
+
+
+def _sides(dim: Dim) -> list[Constraint]:
+    return list(Domain((dim,)).bounds)
+
+
+def _open(dim: Dim) -> Dim:
+    return Dim(dim.name, None, None, dim.static)
+
+
+def _uncovered(read: Read, allowed: Sequence[Domain], program: Program) -> isl.Set:
+    """The reader's points at which the read finds nothing."""
+    cuts = [limits_at(domain, read.access) for domain in allowed]
+    # What is known of sizes must also hold of those that only the equations name.
+    names = {name for limits in cuts for limit in limits for name in limit.poly.names}
+    points = to_set(read.points.restrict(*program.sizes_at_least(names)), program.known)
+    for limits in cuts:
+        if points.is_empty():
+            break
+        points = points.subtract(to_set(Domain(read.points.dims, limits), program.known))
+    return points
+
+
+def _image(points: isl.Set, read: Read) -> isl.Set:
+    """The points that are read from some points of the reader."""
+    names = read.points.names
+    sizes = sorted({name for index in read.access for name in index.names} - set(names))
+    parameters = ", ".join(identifier(name) for name in sizes)
+    dims = ", ".join(identifier(name) for name in names)
+    access = ", ".join(affine_text(index) for index in read.access)
+    return points.apply(isl.Map(f"[{parameters}] -> {{ [{dims}] -> [{access}] }}"))
+
+
+@dataclass(slots=True)
+class _Missing:
+    """The points without a value that one read of the source meets."""
+
+    what: Defined | Node
+    span: Span
+    points: isl.Set
+    reads: list[Read]
+
+    def add(self, points: isl.Set, read: Read) -> None:
+        self.points = self.points.union(points).coalesce()
+        self.reads.append(read)
+
+    def report(self, program: Program, sink: DiagnosticSink) -> None:
+        if isinstance(self.what, Node):
+            self.report_param(self.what, program, sink)
+            return
+        variable = self.what
+        sides = self.sides(variable, program)
+        found = extents(self.points, variable.box, program.sizes)
+        shown = [found[position] for position, _ in sides] or [e for e in found if not e.is_whole]
+        text = points_text(shown or found)
+        if sides and len({read.access for read in self.reads}) > 1:
+            text = self.written_text(found, sides) or text
+        if not all(extent.is_point for extent in shown):
+            first = first_point(self.points, variable.box, program.sizes)
+            text += f", first at ({first})" if first else ""
+        notes, hints = self.notes_of_sides(variable, sides, program)
+        if not sides:
+            parts = variable.parts[:_NOTES]
+            notes = [Note(definition_note(p, variable, program), p.target) for p in parts]
+        sink.error(
+            "RNN402",
+            f"this reads '{variable.name}' where it has no value: {text}",
+            self.span,
+            notes,
+            hints,
+        )
+
+    def sides(self, variable: Defined, program: Program) -> list[tuple[int, bool]]:
+        """The sides of the box (position, whether the high one) beyond which points are missed."""
+        found: list[tuple[int, bool]] = []
+        for position, dim in enumerate(variable.box.dims):
+            for side in _sides(dim):
+                space = Domain(tuple(_open(other) for other in variable.box.dims))
+                beyond = [to_set(space.restrict(c), program.known) for c in side.negated()]
+                if any(not self.points.intersect(outside).is_empty() for outside in beyond):
+                    found.append((position, side.poly.coefficient(dim.name) < 0))
+        return found
+
+    def written_text(self, found: Sequence[Extent], sides: Sequence[tuple[int, bool]]) -> str:
+        """`at t = -2^l .. -2` for `t - 2^l`: where static points were taken one by one, the index
+        as it is written says more than the numbers."""
+        indices = index_texts(self.span.text)
+        lead = len(found) - len(indices)
+        parts: list[str] = []
+        for position, is_high in sides:
+            extent = found[position]
+            dim = extent.dim
+            match = re.fullmatch(
+                rf"{re.escape(dim.name)}\s*([-+])\s*(.+)", indices[position - lead]
+            )
+            end = dim.upper if is_high else dim.lower
+            if match is None or end is None or extent.lower is None or extent.upper is None:
+                return ""
+            start = compact(end - 1) if is_high else "" if end == Poly() else compact(end)
+            written = start + match[1] + match[2] if match[1] == "-" or start else match[2]
+            ends = (extent.lower, written) if is_high else (written, extent.upper)
+            texts = [compact(e) if isinstance(e, Poly) else e for e in ends]
+            parts.append(f"{dim.name} = {' .. '.join(texts)}")
+        return f"at {', '.join(parts)}"
+
+    def notes_of_sides(
+        self, variable: Defined, sides: Sequence[tuple[int, bool]], program: Program
+    ) -> tuple[list[Note], list[str]]:
+        """What is given on these sides, and how to give more or less."""
+        notes: list[Note] = []
+        hints: list[str] = []
+        for position, is_high in sides:
+            dim = variable.box.dims[position]
+            for part in variable.parts:
+                given = _beyond(part, position, is_high, variable, program)
+                if given is None:
+                    continue
+                end = dim.upper - 1 if is_high and dim.upper is not None else dim.lower
+                assert end is not None
+                side = f"{'after' if is_high else 'before'} {dim.name} = {compact(end)}"
+                note = f"the values {side} are given here, for {given} only"
+                notes.append(Note(note, part.target))
+                hints += _whole_side(part, position, is_high, variable)
+        if sides:
+            hints.append("to read zero there, give no equation for that side")
+        return notes, hints
+
+    def report_param(self, node: Node, program: Program, sink: DiagnosticSink) -> None:
+        """A parameter has the points of its declaration and nothing outside."""
+        name = str(node.op["path"]).rpartition(".")[2].partition("[")[0]
+        found = extents(self.points, node.domain, program.sizes)
+        text = points_text([extent for extent in found if not extent.is_whole] or found)
+        own = extents(to_set(node.domain, program.known), node.domain, program.sizes)
+        notes = [
+            Note(f"it is declared here, for {', '.join(str(extent) for extent in own)}", span)
+            for span in node.spans[:1]
+        ]
+        message = f"this reads the parameter '{name}' where there is none: {text}"
+        sink.error("RNN402", message, self.span, notes)
+
+
+def _beyond(
+    part: Part, position: int, is_high: bool, variable: Defined, program: Program
+) -> Extent | None:
+    """Which indices beyond a side an equation gives, if any."""
+    dim = variable.box.dims[position]
+    side = _sides(dim)[-1 if is_high else 0]
+    beyond = [part.guard.restrict(c) for c in side.negated()]
+    points = [to_set(domain, program.known) for domain in beyond]
+    given = [points for points in points if not points.is_empty()]
+    return extents(given[0], variable.box, program.sizes)[position] if given else None
+
+
+def _whole_side(part: Part, position: int, is_high: bool, variable: Defined) -> list[str]:
+    """The equation of a side, for all points beyond it."""
+    text, dim = equation_text(part), variable.box.dims[position]
+    indices = index_texts(part.target.text)
+    place = position - (len(variable.box.dims) - len(indices))
+    end = dim.upper if is_high else dim.lower
+    if not text or place < 0 or end is None:
+        return []
+    range = f"{compact(end)}.." if is_high else f"..{compact(end)}"
+    changed = with_index(text, place, f"{dim.name} in {range}")
+    return [f"for the same value at all of them:  {changed}"]
+
+
+def _check_output(variable: Defined, program: Program, sink: DiagnosticSink) -> None:
+    """Outputs cover their box."""
+    if any(dim.lower is None or dim.upper is None for dim in variable.box.dims):
+        return
+    points = to_set(variable.box, program.known)
+    for part in variable.parts:
+        points = points.subtract(to_set(part.guard, program.known))
+    if points.is_empty():
+        return
+    found = extents(points, variable.box, program.sizes)
+    special = [extent for extent in found if not extent.is_whole] or found
+    parts = variable.parts[:_NOTES]
+    sink.error(
+        "RNN402",
+        f"output '{variable.name}' has no value {points_text(special)}",
+        parts[0].target if parts else None,
+        [Note(definition_note(part, variable, program), part.target) for part in parts],
+    )
