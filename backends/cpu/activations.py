@@ -2,7 +2,7 @@
 
 Every emitter takes whole vectors and is exact at the edges as NumPy is: NaN passes through,
 tanh(inf) = 1, exp(-inf) = 0, log(0) = -inf. In float32 the common functions are polynomials with
-an error of at most a few units in the last place and call nothing. Their float64 forms, and sin,
+an error of at most ERROR_ULPS units in the last place and call nothing. Their float64 forms, and sin,
 cos, pow in both, are LLVM intrinsics, which become one libm call a lane.
 """
 
@@ -27,6 +27,8 @@ from .tir import (
     splat,
     with_lanes,
 )
+
+ERROR_ULPS = 4
 
 Emitter = Callable[[Builder, Sequence[Expr]], Expr]
 
@@ -185,8 +187,20 @@ def _is_float(x: Expr) -> bool:
     return dtype_of(x).startswith("float")
 
 
+def _equal(a: Expr, b: Expr) -> Expr:
+    if element_of(dtype_of(a)) != "bool":
+        return tirx.EQ(a, b)
+    # TVM's code generator would compare truth values as floats.
+    return tirx.Or(tirx.And(a, b), tirx.Not(tirx.Or(a, b)))
+
+
+def _unequal(a: Expr, b: Expr) -> Expr:
+    """Not tirx.NE, which is false where an operand is NaN."""
+    return tirx.Not(_equal(a, b))
+
+
 def _is_nan(x: Expr) -> Expr:
-    return tirx.NE(x, x)
+    return _unequal(x, x)
 
 
 def _relu(_: Builder, x: Sequence[Expr]) -> Expr:
@@ -238,8 +252,8 @@ def _mod(b: Builder, x: Sequence[Expr]) -> Expr:
         is_zero, divisor = _nonzero(b, x[1])
         return tirx.Select(is_zero, constant(0, x[0]), tirx.FloorMod(x[0], divisor))
     zero = constant(0, x[0])
-    truncated = b.let(tirx.Call(tirx.op.Op.get("tirx.fmod"), list(x), ret_ty=dtype_of(x[0])))
-    other_sign = tirx.NE(tirx.LT(truncated, zero), tirx.LT(x[1], zero))
+    truncated = b.let(tirx.Mod(x[0], x[1]))
+    other_sign = _unequal(tirx.LT(truncated, zero), tirx.LT(x[1], zero))
     adjust = tirx.And(tirx.NE(truncated, zero), other_sign)
     return tirx.Select(adjust, truncated + x[1], truncated)
 
@@ -288,8 +302,8 @@ POINTWISE: dict[str, Emitter] = {
     "mod": _mod,
     "div": _binary(tirx.Div),
     "pow": _pow,
-    "eq": _binary(tirx.EQ),
-    "ne": _binary(tirx.NE),
+    "eq": _binary(_equal),
+    "ne": _binary(_unequal),
     "lt": _binary(tirx.LT),
     "le": _binary(tirx.LE),
     "gt": _binary(tirx.GT),

@@ -70,23 +70,21 @@ class Products:
 def products(kernel: Kernel, buffers: Mapping[str, Buffer], lanes: int) -> Products | None:
     """The products of a kernel, or None if it has none."""
     sums = accumulated(kernel)
-    if not sums:
+    if not sums.terms:
         return None
-    merged = {name for terms in sums.values() for name, _ in terms}
     vectors = -(-kernel.shape[-1] // lanes)
-    width = tile_width(len(sums), vectors)
+    width = tile_width(len(sums.terms), vectors)
     most = max(1, _MOST_VECTORS // width)
     groups: dict[tuple[object, ...], list[str]] = {}
-    for slot, terms in sums.items():
-        groups.setdefault(tuple(vector_key(contract) for _, contract in terms), []).append(slot)
+    for slot, terms in sums.terms.items():
+        groups.setdefault(tuple(vector_key(contract) for contract in terms), []).append(slot)
     passes: list[Pass] = []
     for slots in groups.values():
         for start in range(0, len(slots), most):
             part = tuple(slots[start : start + most])
             name = f"{kernel.name}.{len(passes)}"
-            passes.append(Pass(part, tuple(factors(part, sums, buffers, name))))
-    skipped = frozenset(merged | set(sums))
-    return Products(tuple(passes), width, vectors // width, lanes, skipped)
+            passes.append(Pass(part, tuple(factors(part, sums.terms, buffers, name))))
+    return Products(tuple(passes), width, vectors // width, lanes, frozenset(sums.skipped))
 
 
 def tile_width(slots: int, vectors: int) -> int:
@@ -95,8 +93,16 @@ def tile_width(slots: int, vectors: int) -> int:
     return next(width for width in range(min(wanted, vectors), 0, -1) if vectors % width == 0)
 
 
-def accumulated(kernel: Kernel) -> dict[str, list[tuple[str, ex.Contract]]]:
-    """The sums of products, by the define that holds the sum."""
+@dataclass(slots=True)
+class Sums:
+    """Sums of products by the define that holds them, and all defines that they stand for."""
+
+    terms: dict[str, list[ex.Contract]]
+    skipped: set[str]
+
+
+def accumulated(kernel: Kernel) -> Sums:
+    """Products, and sums of products that nobody else reads: accumulators of the kernel."""
     uses: dict[str, int] = {}
     for define in kernel.defines:
         for inner in ex.walk(define.value):
@@ -104,21 +110,17 @@ def accumulated(kernel: Kernel) -> dict[str, list[tuple[str, ex.Contract]]]:
                 uses[inner.name] = uses.get(inner.name, 0) + 1
     for store in kernel.stores:
         uses[store.value] = uses.get(store.value, 0) + 1
-    sums: dict[str, list[tuple[str, ex.Contract]]] = {}
+    sums = Sums({}, set())
     for define in kernel.defines:
         match define.value:
             case ex.Contract():
-                sums[define.name] = [(define.name, define.value)]
+                sums.terms[define.name] = [define.value]
+                sums.skipped.add(define.name)
             case ex.Apply("add", (ex.Local(left, _), ex.Local(right, _))):
-                if left in sums and right in sums and uses[left] == uses[right] == 1:
-                    terms = sums.pop(left) + sums.pop(right)
-                    sums[define.name] = [*terms]
+                if left in sums.terms and right in sums.terms and uses[left] == uses[right] == 1:
+                    sums.terms[define.name] = sums.terms.pop(left) + sums.terms.pop(right)
+                    sums.skipped.add(define.name)
     return sums
-
-
-def absorbed(kernel: Kernel, sums: Mapping[str, list[tuple[str, ex.Contract]]]) -> set[str]:
-    """Defines whose value nobody needs, as a sum of products stands for them."""
-    return {name for terms in sums.values() for name, _ in terms} - set(sums)
 
 
 def vector_key(contract: ex.Contract) -> tuple[object, ...]:
@@ -132,12 +134,12 @@ def vector_key(contract: ex.Contract) -> tuple[object, ...]:
 
 def factors(
     slots: tuple[str, ...],
-    sums: Mapping[str, list[tuple[str, ex.Contract]]],
+    sums: Mapping[str, list[ex.Contract]],
     buffers: Mapping[str, Buffer],
     name: str,
 ) -> Iterator[Factor]:
-    for number, (_, first) in enumerate(sums[slots[0]]):
-        gates = tuple(sums[slot][number][1].weight for slot in slots)
+    for number, first in enumerate(sums[slots[0]]):
+        gates = tuple(sums[slot][number].weight for slot in slots)
         loops = pack_loops(gates, buffers)
         pack = f"{name}.{number}"
         yield Factor(pack, loops, first.vector, first.contraction, gates)

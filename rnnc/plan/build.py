@@ -111,8 +111,14 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
     def flush() -> None:
         if parallel:
             nodes = tuple(parallel)
-            key = {node.id: 0 for node in nodes}
-            phases = placed(graph, nodes, key, lambda read: True, nest)
+            # Components come sources first; what is read from a later one, an outer loop carries.
+            place = {node.id: number for number, node in enumerate(nodes)}
+            key = dict.fromkeys(place, 0)
+
+            def waits(reader: Node, read: Read) -> bool:
+                return place.get(read.source.id, len(place)) < place[reader.id]
+
+            phases = placed(graph, nodes, key, waits, nest)
             found.append(Draft(None, None, phases))
             parallel.clear()
 
@@ -131,7 +137,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         else:
             offset = dict(component.timing.offsets)
             key = {name: offset[name] for name in component.nodes}
-            phases = placed(graph, nodes, key, lambda read: read.here, inner)
+            phases = placed(graph, nodes, key, lambda _, read: read.here, inner)
             found.append(Draft(wave, component.waves, phases))
     flush()
     return tuple(found)
@@ -141,7 +147,7 @@ def placed(
     graph: Graph,
     nodes: tuple[Node, ...],
     key: Mapping[str, object],
-    waits: Callable[[Read], bool],
+    waits: Callable[[Node, Read], bool],
     nest: Nest,
 ) -> tuple[tuple[Placed, ...], ...]:
     """The groups of statements that run in one step, by level, with their loops."""

@@ -68,7 +68,7 @@ def group(
     graph: Graph,
     nodes: tuple[Node, ...],
     key: Mapping[str, object],
-    waits: Callable[[Read], bool],
+    waits: Callable[[Node, Read], bool],
 ) -> tuple[Group, ...]:
     """The kernels of `nodes`, which run in the same step; ordered by level, then as given.
 
@@ -90,7 +90,7 @@ def group(
         joined: list[str] = []
         for read in reads(graph, node):
             name = read.source.id
-            if name not in inside or name not in levels or not waits(read):
+            if name not in inside or name not in levels or not waits(node, read):
                 continue
             fusable = read.direct and key[name] == key[node.id]
             level = max(level, levels[name] + (not fusable))
@@ -108,7 +108,7 @@ def group(
 
 
 def sorted_by_dependence(
-    graph: Graph, nodes: tuple[Node, ...], waits: Callable[[Read], bool]
+    graph: Graph, nodes: tuple[Node, ...], waits: Callable[[Node, Read], bool]
 ) -> list[Node]:
     """Sources before readers, along the reads that wait."""
     inside = {node.id: node for node in nodes}
@@ -123,7 +123,7 @@ def sorted_by_dependence(
                 (
                     read.source
                     for read in pending
-                    if waits(read)
+                    if waits(node, read)
                     and read.source.id in inside
                     and read.source.id not in done
                     and read.source.id not in open_nodes
