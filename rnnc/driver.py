@@ -74,10 +74,21 @@ def format_source(source: Source) -> str:
 
 
 def diagnose(source: Source) -> tuple[Diagnostic, ...]:
-    """Every mistake and warning of a file and of what it imports, in source order."""
-    from rnnc.frontend.check import check
+    """Every mistake and warning of a file and of what it imports, in source order.
 
-    return check(source)
+    Every model is checked with its sizes as symbols, and every cell that a model calls.
+    """
+    from rnnc.frontend import ast
+    from rnnc.frontend.inference import elaborate_model
+    from rnnc.frontend.modules import Library
+
+    sink = DiagnosticSink()
+    library = Library(sink)
+    module = library.load(source)
+    for definition in module.own.values():
+        if isinstance(definition, ast.Model):
+            elaborate_model(definition, module, library, {}, sink, checking=True)
+    return sink.sorted()
 
 
 # ---- what needs sizes -------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from rnnc.cli import check as check_module
+from rnnc import driver
 from rnnc.cli.group import SUBCOMMANDS
 from rnnc.version import VERSION
 from tests.cli.conftest import Rnnc
@@ -52,7 +52,7 @@ def test_an_internal_error_leaves_a_report_and_no_traceback(
     def fail(name: str) -> None:
         raise ZeroDivisionError("deep inside")
 
-    monkeypatch.setattr(check_module.driver, "read_source", fail)
+    monkeypatch.setattr(driver, "read_source", fail)
     result = rnnc("check", "mine.rnn")
     assert result.code == 70
     assert "internal error: ZeroDivisionError: deep inside" in result.err
@@ -68,7 +68,7 @@ def test_an_interruption_is_130(rnnc: Rnnc, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupt(name: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(check_module.driver, "read_source", interrupt)
+    monkeypatch.setattr(driver, "read_source", interrupt)
     result = rnnc("check", "mine.rnn")
     assert (result.code, result.err) == (130, "\ninterrupted\n")
 
