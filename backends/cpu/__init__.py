@@ -2,3 +2,7 @@
 
 Importing this package imports nothing of TVM; only the modules that emit code do.
 """
+
+from .backend import BACKEND
+
+__all__ = ["BACKEND"]

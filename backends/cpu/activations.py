@@ -2,7 +2,8 @@
 
 Every emitter takes whole vectors and is exact at the edges as NumPy is: NaN passes through,
 tanh(inf) = 1, exp(-inf) = 0, log(0) = -inf. In float32 the common functions are polynomials with
-an error of at most ERROR_ULPS units in the last place and call nothing. Their float64 forms, and sin,
+an error of at most ERROR_ULPS units in the last place (results below the normal range may be zero)
+and call nothing. Their float64 forms, and sin,
 cos, pow in both, are LLVM intrinsics, which become one libm call a lane.
 """
 
@@ -128,7 +129,8 @@ def _sigmoid(b: Builder, x: Expr) -> Expr:
 def _tanh(b: Builder, x: Expr) -> Expr:
     x = b.let(minimum(constant(9, x), b.let(maximum(constant(-9, x), x))))
     square = b.let(x * x)
-    return x * _polynomial(square, _TANH_P) / _polynomial(square, _TANH_Q)
+    # The division first: x times a coefficient would be a denormal for small x.
+    return x * (_polynomial(square, _TANH_P) / _polynomial(square, _TANH_Q))
 
 
 # ---- logarithms -------------------------------------------------------------------------------

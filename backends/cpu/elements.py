@@ -149,7 +149,8 @@ class Emitter:
     def load(self, access: ex.Load) -> Expr:
         place = self.layout.places[access.buffer]
         if self.lanes is None:
-            return self.let(self.from_memory(load(place.memory, self.offset(place, access)), access))
+            raw = load(place.memory, self.offset(place, access))
+            return self.let(self.from_memory(raw, access))
         axis = self.lanes.axis
         last = access.element[-1] if access.element else Poly()
         others = (*access.index, *access.element[:-1])
@@ -235,7 +236,7 @@ class Emitter:
         if own == wanted:
             return value
         if wanted == "bool":
-            return tirx.NE(value, constant(0, value))
+            return self.let(tirx.Not(tirx.EQ(value, constant(0, value))))  # NaN is true
         return self.let(tirx.Cast(with_lanes(wanted, self.width), value))
 
     def let(self, value: Expr) -> Expr:
@@ -391,6 +392,7 @@ def _propagating(choose: Callable[[Expr, Expr], Expr]) -> Callable[[Expr, Expr],
 
     def combine(total: Expr, value: Expr) -> Expr:
         chosen = choose(value, total)
-        return tirx.Select(tirx.NE(value, value), value, chosen)
+        is_nan = tirx.Not(tirx.EQ(value, value))  # tirx.NE is false for NaN
+        return tirx.Select(is_nan, value, chosen)
 
     return combine

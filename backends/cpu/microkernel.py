@@ -32,6 +32,9 @@ from .tir import (
 )
 
 
+_MOST_ROWS = 14  # more rows need more addresses than there are scalar registers
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """`rows` x `vectors` accumulators of `lanes` values."""
@@ -48,13 +51,15 @@ class Tile:
 def rows_that_fit(vectors: int, target: CpuTarget) -> int:
     """How many rows of `vectors` accumulators the registers hold, next to the operands.
 
-    Beside the accumulators live a broadcast value and the vectors of the panel, or, where those do
-    not fit, one vector of the panel and the broadcast values of all rows.
+    Beside the accumulators live either the vectors of the panel and one broadcast value, or the
+    broadcast values of all rows and one vector of the panel (see `Accumulators.add_product`).
     """
-    registers = target.vector_registers
-    by_panel = (registers - vectors - 1) // vectors
-    by_rows = (registers - 2) // (vectors + 1)
-    return max(1, min(by_panel, 14), min(by_rows, 14))
+    # Without a fused multiply-add, products need a register of their own.
+    fused = target.architecture != "x86_64" or target.vector_bytes > 16
+    registers = target.vector_registers - (1 if fused else 2)
+    by_panel = (registers - vectors) // vectors
+    by_rows = registers // (vectors + 1)
+    return max(1, min(_MOST_ROWS, max(by_panel, min(by_rows, vectors - 1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +112,29 @@ class Accumulators:
                 ahead = int64(factor.prefetch * width * tile.lanes)
                 for place in places:
                     b.prefetch(factor.weights, place + ahead)
-            columns = [b.let(load(factor.weights, place, tile.lanes), "w") for place in places]
-            for row, offset in enumerate(rows):
-                value = b.let(splat(load(factor.left, offset + k), tile.lanes), "a")
-                for vector, column in enumerate(columns):
-                    self.set(row, vector, multiply_add(value, column, self.get(row, vector)))
+
+            def column(vector: int) -> Expr:
+                return b.let(load(factor.weights, places[vector], tile.lanes), "w")
+
+            def value(row: int) -> Expr:
+                return b.let(splat(load(factor.left, rows[row] + k), tile.lanes), "a")
+
+            def multiply(row: int, vector: int, left: Expr, right: Expr) -> None:
+                self.set(row, vector, multiply_add(left, right, self.get(row, vector)))
+
+            # The shorter side stays in registers, the longer passes by.
+            if tile.rows < tile.vectors:
+                values = [value(row) for row in range(tile.rows)]
+                for vector in range(tile.vectors):
+                    right = column(vector)
+                    for row in range(tile.rows):
+                        multiply(row, vector, values[row], right)
+            else:
+                columns = [column(vector) for vector in range(tile.vectors)]
+                for row in range(tile.rows):
+                    left = value(row)
+                    for vector in range(tile.vectors):
+                        multiply(row, vector, left, columns[vector])
 
 
 # What to do with a row of finished sums: (row of the whole matmul, its vectors).

@@ -23,7 +23,7 @@ Buffer: TypeAlias = tirx.Buffer
 Function: TypeAlias = tirx.PrimFunc
 
 _UNBOUNDED = 1 << 40
-_DTYPE_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
+_DTYPE_BYTES = {"uint8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 
 
 # ---- expressions ------------------------------------------------------------------------------
@@ -182,12 +182,12 @@ class Builder:
 
         It goes through memory of the function, which LLVM turns into a register at once. TVM's own
         binding node is of no use: its code generator substitutes bound values into one another,
-        which takes time exponential in the length of the chain. Truth values are repeated instead
-        (LLVM computes equal ones once): in memory they would have another type.
+        which takes time exponential in the length of the chain.
         """
-        if element_of(dtype_of(value)) == "bool":
-            return value
         dtype, lanes = element_of(dtype_of(value)), lanes_of(value)
+        if dtype == "bool":  # in memory it is a byte
+            byte = self.let(tirx.Cast(with_lanes("uint8", lanes), value), name)
+            return tirx.NE(byte, constant(0, byte))
         memory = self.local(name, lanes, dtype)
         self.store(memory, 0, value)
         return load(memory, 0, lanes)

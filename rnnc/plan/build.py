@@ -73,7 +73,9 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
         inputs,
         outputs,
         tuple(
-            Parameter(cast(str, node.op["path"]), node.id, cast(str, node.op["initial"]))
+            Parameter(
+                cast(str, node.op["path"]), node.id, cast(str, node.op["initial"]), node.domain
+            )
             for node in graph.params()
         ),
         tuple(step for found in drafts for step in kernels.steps(found)),

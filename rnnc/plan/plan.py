@@ -12,7 +12,7 @@ from typing import Literal
 
 from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.diagnostics import Span
-from rnnc.ir.domain import Constraint
+from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import DType
 from rnnc.plan.expression import Expression
@@ -121,11 +121,15 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One param node: its path template (`lstm[l].W_i`) over the points of its buffer's dims."""
+    """One param node: its path template (`lstm[l].W_i`) over the points of `domain`.
+
+    The domain's dims are those of the buffer; it may lack points of the buffer's box.
+    """
 
     path: str
     buffer: str
     initial: str
+    domain: Domain
 
 
 @dataclass(frozen=True, slots=True)

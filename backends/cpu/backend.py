@@ -1,0 +1,78 @@
+"""The backend's face: targets, text forms, and the finished artifact of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rnnc.plan.plan import Plan
+from rnnc.registry import TargetDescription
+
+
+class CpuBackend:
+    """`cpu` is this processor; `cpu:NAME` one of `target.NAMED`."""
+
+    def targets(self) -> Sequence[TargetDescription]:
+        from rnnc.diagnostics import DiagnosticError
+
+        from .library import find_compiler
+        from .target import NAMED
+
+        rows = [TargetDescription("cpu", "this processor", _problem(find_compiler, None))]
+        for name, target in NAMED.items():
+            try:
+                problem = _problem(find_compiler, target.architecture)
+            except DiagnosticError as error:
+                problem = error.diagnostics[0].message
+            rows.append(TargetDescription(f"cpu:{name}", str(target), problem))
+        return rows
+
+    def emit(self, plan: Plan, variant: str | None, form: str) -> str:
+        """The kernels as TensorIR ("tir") or assembly ("asm")."""
+        from .library import assembly
+        from .program import functions
+        from .target import find_target
+
+        target = find_target(variant or "host")
+        made = functions(plan, target)
+        if form == "asm":
+            return assembly(made, target)
+        return "\n".join(str(function) for function in made)
+
+    def build(self, plan: Plan, variant: str | None, path: Path) -> None:
+        """Writes the artifact of a plan: library, manifest. Whole or not at all."""
+        from rnnc.runtime.artifact import write
+
+        from .entry import entry_source
+        from .library import emit_object, link
+        from .manifest import manifest
+        from .program import functions, packed
+        from .target import find_target
+
+        target = find_target(variant or "host")
+        lanes = target.lanes("float32")
+        packs = packed(plan, target)
+        with TemporaryDirectory(prefix="rnnc-") as name:
+            folder = Path(name)
+            emit_object(functions(plan, target), target, folder / "model.o")
+            (folder / "entry.c").write_text(entry_source(plan, len(packs), lanes))
+            link([folder / "model.o"], folder / "entry.c", target, folder / "model.so")
+            library = (folder / "model.so").read_bytes()
+        write(path, manifest(plan, target, packs, library), library)
+
+
+def _problem(find_compiler: object, architecture: str | None) -> str | None:
+    import os
+
+    from rnnc.diagnostics import DiagnosticError
+
+    machine = architecture or os.uname().machine
+    try:
+        find_compiler(machine)  # type: ignore[operator]
+    except DiagnosticError as error:
+        return error.diagnostics[0].message
+    return None
+
+
+BACKEND = CpuBackend()
