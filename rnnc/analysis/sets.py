@@ -21,8 +21,10 @@ from rnnc.ir.poly import Atom, Floor, Monomial, Poly
 
 # Words of isl's notation that a dim or size could be called.
 _RESERVED = frozenset(
-    ("and", "or", "not", "exists", "mod", "floor", "ceil", "floord", "ceild", "min", "max")
-    + ("true", "false", "infty", "int", "im", "implies")
+    (
+        *("and", "or", "not", "exists", "mod", "floor", "ceil", "floord", "ceild", "min", "max"),
+        *("true", "false", "infty", "int", "im", "implies"),
+    )
 )
 
 

@@ -116,7 +116,9 @@ def pointwise(
         return BAD
     if isinstance(left, Absent) or isinstance(right, Absent):
         other = right if isinstance(left, Absent) else left
-        if isinstance(other, Absent) or (constant and not context.session.guessing):
+        if isinstance(other, Absent) or context.session.last:
+            return UNKNOWN
+        if constant and not context.session.guessing:
             return UNKNOWN
         left = right = other
     name = OPERATORS.get(operator, operator)
@@ -126,9 +128,7 @@ def pointwise(
     if name in ("lt", "le", "gt", "ge", "min", "max", "floordiv", "mod"):
         for side, expression in zip((left, right), written, strict=True):
             if side.type.dtype == "complex":
-                return context.error(
-                    "RNN307", "complex numbers have no order", expression.span
-                )
+                return context.error("RNN307", "complex numbers have no order", expression.span)
     return emit(name, (_reshaped(left, context), _reshaped(right, context)), context, span)
 
 
@@ -213,8 +213,7 @@ def _link(
         as_tensor(value, context, expression.span)
         for value, expression in zip((left, right), written, strict=True)
     ]
-    result = pointwise(operator, sides, written, context, span)
-    return result
+    return pointwise(operator, sides, written, context, span)
 
 
 def _floats(
@@ -286,9 +285,7 @@ def _number(operator: str, left: complex, right: complex) -> float | complex:
     raise ValueError(operator)
 
 
-def _divided(
-    operator: str, left: Poly, right: Poly, context: Context, span: Span
-) -> Number | None:
+def _divided(operator: str, left: Poly, right: Poly, context: Context, span: Span) -> Number | None:
     """`//` and `%` by a positive static size."""
     divisor = right.constant
     if divisor is None:

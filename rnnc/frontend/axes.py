@@ -58,9 +58,7 @@ def _slice(tensor: Tensor, axis: int, index: ast.Range, context: Context) -> Ten
         if context.region.dim(name).static:
             raise Unroll(name, index.span)
     if not all(context.sizes.is_static(end) for end in ends):
-        return context.error(
-            "RNN308", "the ends of a slice are known when compiling", index.span
-        )
+        return context.error("RNN308", "the ends of a slice are known when compiling", index.span)
     return slice_of(tensor, axis, ends[0], ends[1], context, index.span)
 
 
@@ -79,9 +77,7 @@ def slice_of(
         or (beyond is not None and beyond > 0)
         or (below is not None and below < 0)
     ):
-        return context.error(
-            "RNN308", f"{start}..{stop} is not within the axis 0..{size}", span
-        )
+        return context.error("RNN308", f"{start}..{stop} is not within the axis 0..{size}", span)
     return emit("slice", (tensor,), context, span, axis=axis, start=start, stop=stop)
 
 
@@ -113,9 +109,7 @@ def _element(
     return result if isinstance(result, Absent) else (result, place.type.rank)
 
 
-def pick(
-    tensor: Tensor, axis: int, at: Poly, context: Context, span: Span
-) -> Tensor | Absent:
+def pick(tensor: Tensor, axis: int, at: Poly, context: Context, span: Span) -> Tensor | Absent:
     return emit("pick", (tensor,), context, span, axis=axis, at=at)
 
 
@@ -166,5 +160,3 @@ def along(
 def count_of(size: Poly, context: Context, span: Span) -> Tensor | Absent:
     """A size as a value."""
     return as_tensor(Number(size), context, span)
-
-

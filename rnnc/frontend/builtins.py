@@ -7,18 +7,16 @@ import math
 CONSTANTS = {"pi": math.pi, "inf": math.inf}
 
 # One tensor in, one of the same shape out.
-POINTWISE = (
-    ("sigmoid", "tanh", "relu", "softplus", "exp", "log", "sqrt", "abs", "sin", "cos", "floor")
-    + ("re", "im", "conj", "stop_gradient", "identity")
-)
+_CURVES = ("sigmoid", "tanh", "relu", "softplus", "exp", "log", "sqrt", "abs", "sin", "cos")
+POINTWISE = (*_CURVES, "floor", "re", "im", "conj", "stop_gradient", "identity")
 REDUCTIONS = ("sum", "prod", "max", "min", "any", "all", "argmax", "mean", "logsumexp")
 # Over grid names only these, too; `softmax` and `cumsum` keep the name.
 GRID_FUNCTIONS = (*REDUCTIONS, "concat", "stack", "softmax", "cumsum")
 
 # Positional parameters of the others; those after '?' may be left out.
 PARAMETERS: dict[str, tuple[str, ...]] = {
-    **{name: ("x",) for name in POINTWISE},
-    **{name: ("x", "?axis") for name in (*REDUCTIONS, "softmax", "cumsum", "norm", "flip")},
+    **dict.fromkeys(POINTWISE, ("x",)),
+    **dict.fromkeys((*REDUCTIONS, "softmax", "cumsum", "norm", "flip"), ("x", "?axis")),
     "max": ("x", "?y", "?axis"),
     "min": ("x", "?y", "?axis"),
     "split": ("x", "parts", "?axis"),

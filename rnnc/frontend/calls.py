@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from rnnc.diagnostics import Note, Span
 from rnnc.frontend import ast
+from rnnc.frontend.arguments import Given, arguments
 from rnnc.frontend.context import Context
 from rnnc.frontend.functions import call_function
 from rnnc.frontend.lookup import local
@@ -33,14 +34,6 @@ from rnnc.ir.poly import Poly
 from rnnc.ir.types import DTYPES, TensorType
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """An argument as it is passed."""
-
-    value: Value
-    span: Span
-
-
 def call(node: ast.Call, context: Context) -> Value:
     function = context.evaluate(node.function)
     match function:
@@ -52,86 +45,12 @@ def call(node: ast.Call, context: Context) -> Value:
             return call_function(name, node, context)
         case Callee(ast.Model()):
             return call_model(function, node, context)
-        case Callee():
-            given = arguments(function.definition, node, context)
+        case Callee(ast.Cell() as cell):
+            given = arguments(cell, node, context)
             return BAD if given is None else call_cell(function, given, node, context)
     return context.error(
         "RNN307", f"'{node.function.span.text}' cannot be called", node.function.span
     )
-
-
-def arguments(
-    definition: ast.Cell, node: ast.Call, context: Context
-) -> dict[str, Given] | None:
-    """The arguments of a cell by name; None where they do not fit its list."""
-    names = [argument.name for argument in definition.arguments]
-    found: dict[str, Given] = {}
-    position = 0
-    fits = True
-    for argument in node.arguments:
-        value = context.evaluate(argument.value)
-        if argument.splat:
-            record = _fields(value, definition)
-            if isinstance(record, Absent):
-                if record is BAD and value is not BAD:
-                    context.error(
-                        "RNN206", "'*' passes the fields of a record by name", argument.span
-                    )
-                if record is BAD:
-                    fits = False
-                # While types are inferred: whatever is not given otherwise comes from here.
-                for name in names[position:]:
-                    found.setdefault(name, Given(record, argument.span))
-                continue
-            given = {name: Given(part, argument.span) for name, part in record.items()}
-        elif argument.name is not None:
-            given = {argument.name: Given(value, argument.span)}
-        elif position < len(names):
-            given = {names[position]: Given(value, argument.span)}
-            position += 1
-        else:
-            context.error(
-                "RNN206",
-                f"'{definition.name}' takes {len(names)} arguments, this is one more",
-                argument.span,
-                (Note("its arguments are declared here", definition.name_span),),
-            )
-            fits = False
-            continue
-        for name, part in given.items():
-            if name not in names:
-                context.error(
-                    "RNN206",
-                    f"'{definition.name}' has no argument '{name}'",
-                    part.span,
-                    hints=(f"it takes:  {', '.join(names)}",),
-                )
-                fits = False
-            elif name in found and found[name].value is not UNKNOWN:
-                context.error("RNN206", f"argument '{name}' is given twice", part.span)
-                fits = False
-            else:
-                found[name] = part
-    for argument_ in definition.arguments:
-        if argument_.name not in found and argument_.default is None and fits:
-            context.error(
-                "RNN206",
-                f"'{definition.name}' needs '{argument_.name}'",
-                node.span,
-                (Note("it is declared here", argument_.span),),
-            )
-            fits = False
-    return found if fits else None
-
-
-def _fields(value: Value, definition: ast.Cell) -> Mapping[str, Value] | Absent:
-    """The fields of a record; a plain value is the state of a cell that has one."""
-    if isinstance(value, Record):
-        return value.fields
-    if isinstance(value, Absent):
-        return value
-    states = [r.name.removesuffix("'") for r in definition.results if r.name.endswith("'")]
-    return {states[0]: value} if len(states) == 1 else BAD
 
 
 def call_cell(
@@ -158,6 +77,8 @@ def call_cell(
     values = {name: _value(part, context) for name, part in given.items()}
     formal, missing = _formal_types(scope, values, node, base, context)
     left = missing.open
+    if left and context.session.generic and missing.names:
+        return UNKNOWN
     if left and context.session.last:
         return BAD if missing.bad else _cannot_tell(left[0], callee, missing.names, node, context)
     if not context.session.last and not definition.is_function:
@@ -295,9 +216,7 @@ def _cannot_tell(
     declared = next(s for s in definition.statics if s.name == static)
     written = node.function.span.text
     rest = node.span.text[len(written) :]
-    given = (
-        f"{written[:-1]}, {static}}}" if written.endswith("}") else f"{written}{{{static}}}"
-    )
+    given = f"{written[:-1]}, {static}}}" if written.endswith("}") else f"{written}{{{static}}}"
     return context.error(
         "RNN303",
         f"cannot tell the size {static} of '{definition.name}': {reason}",
@@ -343,8 +262,10 @@ def _fitted(
     if narrower and (fills or context.sizes.equal_shapes(type.shape, tensor.type.shape)):
         if tensor.type.dtype == type.dtype and tensor.type.shape == type.shape:
             return tensor
-        return converted(replace(tensor), type, context, span) if not fills else converted(
-            value, type, context, span
+        return (
+            converted(replace(tensor), type, context, span)
+            if not fills
+            else converted(value, type, context, span)
         )
     return context.error(
         "RNN305",

@@ -22,9 +22,7 @@ from rnnc.frontend.values import (
 from rnnc.frontend.variables import combined_shape
 
 
-def evaluate_cases(
-    cases: Sequence[ast.Case], context: Context
-) -> list[tuple[Context, Value]]:
+def evaluate_cases(cases: Sequence[ast.Case], context: Context) -> list[tuple[Context, Value]]:
     """The value on each part of the region, the cases tried from the top.
 
     A condition on grid indices and sizes cuts the region; one on values selects. Points where no
@@ -73,9 +71,7 @@ def _evaluate_case(
     return [(context, select(test, chosen, other, context, case.span))]
 
 
-def evaluate_body(
-    expression: ast.Expression, context: Context
-) -> list[tuple[Context, Value]]:
+def evaluate_body(expression: ast.Expression, context: Context) -> list[tuple[Context, Value]]:
     """The value on each part of the region; an outermost `if` counts as cases."""
     if isinstance(expression, ast.Conditional):
         cases = (
@@ -90,14 +86,17 @@ def select(
     test: Tensor | Absent, chosen: Value, other: Value, context: Context, span: Span
 ) -> Value:
     """`chosen if test else other`, element by element; of records field by field."""
-    if isinstance(chosen, Record) and isinstance(other, Record):
-        if tuple(chosen.fields) == tuple(other.fields):
-            return Record(
-                {
-                    name: select(test, chosen.fields[name], other.fields[name], context, span)
-                    for name in chosen.fields
-                }
-            )
+    if (
+        isinstance(chosen, Record)
+        and isinstance(other, Record)
+        and tuple(chosen.fields) == tuple(other.fields)
+    ):
+        return Record(
+            {
+                name: select(test, chosen.fields[name], other.fields[name], context, span)
+                for name in chosen.fields
+            }
+        )
     sides = [as_tensor(chosen, context, span), as_tensor(other, context, span)]
     if BAD in sides or test is BAD:
         return BAD
@@ -105,15 +104,13 @@ def select(
     if len(known) < 2:
         # A number says little about the other side.
         constant = isinstance(chosen, Number) or isinstance(other, Number)
-        if not known or (constant and not context.session.guessing):
+        if not known or context.session.last or (constant and not context.session.guessing):
             return UNKNOWN
         known = [known[0], known[0]]
     shape = combined_shape(known[0].type.shape, known[1].type.shape, context.sizes)
     if shape is None:
         texts = [type_text(side.type, context.sizes) for side in known]
-        return context.error(
-            "RNN302", f"one branch is {texts[0]}, the other one {texts[1]}", span
-        )
+        return context.error("RNN302", f"one branch is {texts[0]}, the other one {texts[1]}", span)
     if not isinstance(test, Tensor):
         return known[0] if shape == known[0].type.shape else known[1]
     if combined_shape(test.type.shape, shape, context.sizes) is None:

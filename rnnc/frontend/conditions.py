@@ -1,4 +1,4 @@
-"""Conditions on grid indices and sizes, kept exact: they cut domains instead of selecting values."""
+"""Conditions on grid indices and sizes, kept exact: they cut domains, they select no values."""
 
 from __future__ import annotations
 

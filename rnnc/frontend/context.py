@@ -48,7 +48,8 @@ class Session:
     """One elaboration: everything that is not a place in the source.
 
     `guessing`: whether an operand of unknown type is taken to have the type of the other one even
-    where that is a number. `last`: whether this is the round that emits and reports.
+    where that is a number. `last`: whether this is the round that emits and reports. `generic`: a
+    cell is checked by itself, where an argument may have any type.
     """
 
     library: Library
@@ -58,6 +59,7 @@ class Session:
     evaluate: Callable[[ast.Expression, Context], Value]
     guessing: bool = False
     last: bool = False
+    generic: bool = False
     models: list[ModelScope] = field(default_factory=list)  # of this round, callers first
     calls: dict[tuple[object, ...], ModelScope] = field(default_factory=dict)
     prepare: Callable[[ModelScope], None] = field(default=lambda _: None)
@@ -129,7 +131,10 @@ class Context:
 
         A static index that has one value there becomes that number.
         """
-        fresh = [c for c in constraints if not self.implies(c)]
+        # `l == 1` may hold in a region that does not say so, such as 1 <= l < L with L = 2.
+        fixed = dict(_fixed(self.region))
+        unknown = [dim.name for dim in self.region.dims if dim.static and dim.name not in fixed]
+        fresh = [c for c in constraints if not self.implies(c) or _pins(c, unknown)]
         if not fresh:
             return self
         region = self.region.restrict(*fresh)
@@ -175,6 +180,12 @@ def _fixed(region: Domain) -> Iterator[tuple[str, Poly]]:
             yield dim.name, Poly.of(lower)
 
 
+def _pins(constraint: Constraint, names: Iterable[str]) -> bool:
+    """Whether a constraint gives one of the indices its value."""
+    found = constraint.poly.names
+    return constraint.relation == "==" and len(found) == 1 and found[0] in names
+
+
 def _pinned(region: Domain, fixed: Mapping[str, Poly]) -> Domain:
     """The region with `l == 0` in place of whatever else pins `l`."""
     own = {(name,): Constraint(Poly.of(name) - value, "==") for name, value in fixed.items()}
@@ -207,9 +218,7 @@ def pieces(
         upper = context.sizes.number(dim.upper, unroll.span)
         here = Poly.of(dim.name)
         cuts = [(Constraint(here - value, "=="),) for value in range(lower, upper)]
-    return [
-        piece for part in context.parts(cuts) for piece in pieces(part, compute, bound)
-    ]
+    return [piece for part in context.parts(cuts) for piece in pieces(part, compute, bound)]
 
 
 def project(region: Domain, names: Iterable[str]) -> Domain:

@@ -106,9 +106,7 @@ class Emitter:
         dims = tuple(dim for dim in domain.dims if dim.name in value.names)
         return self.add(op("index", value=value), (), Domain(dims), f"index.{value}", span)
 
-    def param(
-        self, path: str, initial: str, domain: Domain, type: TensorType, span: Span
-    ) -> str:
+    def param(self, path: str, initial: str, domain: Domain, type: TensorType, span: Span) -> str:
         """The id of the weights at `path` over `domain`."""
         key = (path, domain, type, initial)
         if self.builder is None:

@@ -177,9 +177,7 @@ def _cases(
     return [Operand(fitted.read.source, access, guard, piece.span) for guard in guards]
 
 
-def _guards(
-    piece: Piece, group: Group, groups: Sequence[Group], scope: ModelScope
-) -> list[Domain]:
+def _guards(piece: Piece, group: Group, groups: Sequence[Group], scope: ModelScope) -> list[Domain]:
     """The points of a piece that lie in a group: mostly all or none."""
     known = scope.session.sizes.known
 
@@ -191,7 +189,7 @@ def _guards(
         return [piece.guard] if not is_empty(piece.guard, known) else []
     guards: list[Domain] = []
     for atom in group.atoms:
-        limits = [c for c in (*atom.bounds, *atom.constraints)]
+        limits = [*atom.bounds, *atom.constraints]
         needed = [c for c in limits if not implies(piece.guard, c, known)]
         guard = piece.guard.restrict(*needed)
         if not is_empty(guard, known) and guard not in guards:
@@ -252,5 +250,3 @@ def _upper(left: Poly | None, right: Poly | None) -> Poly | None:
     if step is None:
         return right if left.constant is not None else left if right.constant is not None else None
     return right if step > 0 else left
-
-

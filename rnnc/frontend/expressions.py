@@ -112,7 +112,7 @@ def _indexed(node: ast.Indexed, context: Context) -> Value:
     """Grid points of a variable, weights of a cell, elements of a list, or axes of a tensor."""
     if isinstance(node.base, ast.Name):
         variable = variable_named(node.base.text, context)
-        if variable is not None and variable.positions:
+        if variable is not None and (isinstance(variable, str) or variable.positions):
             return read_point(variable, node, context)
     base = evaluate(node.base, context)
     match base:
@@ -124,9 +124,7 @@ def _indexed(node: ast.Indexed, context: Context) -> Value:
             indices = [as_index(evaluate(i, context), context, i.span) for i in node.indices]
             known = tuple(index for index in indices if index is not None)
             if len(known) < len(indices) or base.indices:
-                return context.error(
-                    "RNN308", "weights are indexed by static dims", node.span
-                )
+                return context.error("RNN308", "weights are indexed by static dims", node.span)
             return Callee(
                 base.definition, base.module, base.name, base.span, base.statics, base.place, known
             )
@@ -166,9 +164,7 @@ def _with_statics(node: ast.WithStatics, context: Context) -> Value:
     if isinstance(base, Absent):
         return base
     if not isinstance(base, Callee):
-        return context.error(
-            "RNN206", f"'{node.base.span.text}' takes no statics", node.base.span
-        )
+        return context.error("RNN206", f"'{node.base.span.text}' takes no statics", node.base.span)
     given = dict(base.statics)
     for argument in node.arguments:
         name = argument.name

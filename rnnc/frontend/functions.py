@@ -90,10 +90,10 @@ def _pointwise(name: str, arguments: Arguments, context: Context, span: Span) ->
     if name == "identity":
         return value
     tensor = _tensor(arguments, "x", context)
-    if isinstance(tensor, Tensor) and tensor.type.dtype == "complex":
-        if name in ("sigmoid", "relu", "softplus", "floor"):
-            return context.error("RNN307", f"'{name}' of complex numbers is not defined", span)
-    if isinstance(tensor, Tensor) and tensor.type.dtype == "bool" and name in ("re", "im"):
+    dtype = tensor.type.dtype if isinstance(tensor, Tensor) else "real"
+    if dtype == "complex" and name in ("sigmoid", "relu", "softplus", "floor"):
+        return context.error("RNN307", f"'{name}' of complex numbers is not defined", span)
+    if dtype == "bool" and name in ("re", "im"):
         return context.error("RNN307", f"'{name}' takes numbers, not bool", span)
     return emit(name, (tensor,), context, span)
 
@@ -103,7 +103,7 @@ def _pointwise(name: str, arguments: Arguments, context: Context, span: Span) ->
 
 def _axis(
     arguments: Arguments, tensor: Tensor, context: Context, default: int | None
-) -> int | None | Absent:
+) -> int | Absent | None:
     """The axis that is written, or the default; BAD where it is none."""
     if "axis" not in arguments:
         return default
@@ -135,11 +135,10 @@ def _reduce(kind: str) -> Callable[[Arguments, Context, Span], Value]:
             return problem
         if kind in ("any", "all"):
             tensor = truth(tensor, context, span)
-        if kind in ("max", "min", "argmax") and isinstance(tensor, Tensor):
-            if tensor.type.dtype == "complex":
-                return context.error("RNN307", "complex numbers have no order", span)
         if isinstance(tensor, Absent):
             return tensor
+        if kind in ("max", "min", "argmax") and tensor.type.dtype == "complex":
+            return context.error("RNN307", "complex numbers have no order", span)
         last = tensor.type.rank - 1 if kind == "argmax" else None
         axis = _axis(arguments, tensor, context, last)
         if isinstance(axis, Absent):
@@ -197,9 +196,7 @@ def _along_axis(
 ) -> Callable[[Arguments, Context, Span], tuple[Tensor, int] | Absent]:
     """The tensor and the axis of a function whose axis defaults to the last."""
 
-    def find(
-        arguments: Arguments, context: Context, span: Span
-    ) -> tuple[Tensor, int] | Absent:
+    def find(arguments: Arguments, context: Context, span: Span) -> tuple[Tensor, int] | Absent:
         tensor = _tensor(arguments, "x", context)
         if isinstance(tensor, Absent):
             return tensor
@@ -291,8 +288,7 @@ def _complex(arguments: Arguments, context: Context, span: Span) -> Value:
     for side, expression in zip(sides, written, strict=True):
         if isinstance(side, Tensor) and side.type.dtype == "complex":
             return context.error("RNN307", "this is complex already", expression.span)
-    result = pointwise("complex", sides, written, context, span)
-    return result
+    return pointwise("complex", sides, written, context, span)
 
 
 def _straight_through(arguments: Arguments, context: Context, span: Span) -> Value:
@@ -333,4 +329,3 @@ _TABLE: dict[str, Callable[[Arguments, Context, Span], Value]] = {
     "straight_through": _straight_through,
     "dropout": _dropout,
 }
-

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from rnnc.analysis.sets import is_empty
+from rnnc.analysis.sets import are_disjoint
 from rnnc.diagnostics import DiagnosticSink
 from rnnc.frontend import ast
 from rnnc.frontend.context import Context, Session
@@ -45,11 +45,25 @@ def elaborate_model(
     Sizes stay symbols in shapes, whether `given` or not. Where a number is needed and none is
     given, `checking` takes a small representative; otherwise that is an error.
     """
+
+    def attempt(numbers: Mapping[str, int], sink: DiagnosticSink) -> Graph | None:
+        return _Attempt(model, module, library, given, numbers, sink).run()
+
+    return with_numbers(attempt, found, checking=checking)
+
+
+def with_numbers(
+    attempt: Callable[[Mapping[str, int], DiagnosticSink], Graph | None],
+    found: DiagnosticSink,
+    *,
+    checking: bool,
+) -> Graph | None:
+    """Runs the attempt again with every size that it turns out to need as a number."""
     numbers: dict[str, int] = {}
     while True:
-        attempt = _Attempt(model, module, library, given, numbers, checking)
+        sink = DiagnosticSink()
         try:
-            graph = attempt.run()
+            graph = attempt(numbers, sink)
         except NumberNeeded as needed:
             if needed.size in numbers:
                 raise
@@ -62,7 +76,7 @@ def elaborate_model(
                     hints=(f"give it:  -D {needed.size}=...",),
                 )
             continue
-        for diagnostic in attempt.found.found:
+        for diagnostic in sink.found:
             found.report(diagnostic)
         return None if found.has_errors else graph
 
@@ -77,13 +91,12 @@ class _Attempt:
         library: Library,
         given: Mapping[str, StaticValue],
         numbers: Mapping[str, int],
-        checking: bool,
+        found: DiagnosticSink,
     ) -> None:
-        self.found = DiagnosticSink()
+        self.found = found
         self.session = Session(library, Sizes(), Emitter(), self.found, evaluate)
         self.session.prepare = self._prepare
         self.scope = ModelScope(self.session, model, module, {}, Place(), "")
-        self.checking = checking
         self.session.last = True  # what is wrong with statics and dims is seen once
         top_statics(self.scope, given, numbers)
         declare_dims(self.scope, solved=False)
@@ -165,7 +178,7 @@ class _Attempt:
             for name, groups in variable.groups.items():
                 base = variable.node_id(name)
                 hint = f"{base}.all" if variable.kind == "input" else base
-                order = sorted(groups, key=lambda g, v=variable: _is_side(g, v))
+                order = sorted(groups, key=variable.is_side)
                 ids = {id(group): session.emitter.reserve(hint) for group in order}
                 variable.groups[name] = tuple(
                     Group(group.atoms, group.type, ids[id(group)]) for group in groups
@@ -207,14 +220,12 @@ class _Attempt:
                     outputs.append(Output(variable.node_id(name), group.node, box))
         return tuple(outputs)
 
-    def _exported(
-        self, variable: Variable, groups: tuple[Group, ...], box: Domain
-    ) -> Group | None:
+    def _exported(self, variable: Variable, groups: tuple[Group, ...], box: Domain) -> Group | None:
         known = self.session.sizes.known
         met = [
             group
             for group in groups
-            if any(not is_empty(box.restrict(*a.bounds, *a.constraints), known) for a in group.atoms)
+            if any(not are_disjoint(box, atom, known) for atom in group.atoms)
         ]
         if len(met) > 1:
             texts = [type_text(g.type, self.session.sizes) for g in met if g.type is not None]
@@ -225,19 +236,3 @@ class _Attempt:
             )
             return None
         return met[0] if met else None
-
-
-def _is_side(group: Group, variable: Variable) -> bool:
-    """Whether a group has only boundary points: it then does not get the plain id."""
-    for piece in variable.pieces:
-        whole = {dim.name for dim in piece.guard.dims if dim.lower is not None}
-        inside = all(
-            own.lower == dim.lower
-            for own, dim in zip(piece.guard.dims, variable.dims, strict=True)
-            if dim.name in whole
-        )
-        if inside and any(piece.types and group.type in piece.types.values() for _ in (0,)):
-            return False
-    return True
-
-

@@ -8,7 +8,7 @@ from rnnc.frontend.context import Context
 from rnnc.frontend.tensors import shape_text, type_text
 from rnnc.frontend.values import Absent, Condition, Function, ListValue, Number, Value
 from rnnc.ir.poly import Poly
-from rnnc.ir.types import TensorType, promote
+from rnnc.ir.types import DTYPES, DType, TensorType
 
 # Number of arguments that each distribution takes.
 DISTRIBUTIONS = {
@@ -45,7 +45,7 @@ def initializer_text(declaration: ast.Declaration, type: TensorType, context: Co
             hints=(f"{declaration.name}: ... = normal(0.01)",),
         )
         return ""
-    if isinstance(value, Number) and promote(_dtype(value), type.dtype) != type.dtype:
+    if isinstance(value, Number) and DTYPES.index(_dtype(value)) > DTYPES.index(type.dtype):
         context.error("RNN307", f"this is no {type.dtype}", written.span)
     return text
 
@@ -64,9 +64,7 @@ def _distribution(written: ast.Call, type: TensorType, context: Context) -> str:
         return ""
     least, most = DISTRIBUTIONS[function.name]
     if not least <= len(written.arguments) <= most:
-        context.error(
-            "RNN206", f"'{function.name}' takes {_count(least, most)}", written.span
-        )
+        context.error("RNN206", f"'{function.name}' takes {_count(least, most)}", written.span)
         return ""
     values = [context.evaluate(argument.value) for argument in written.arguments]
     if function.name in ("zeros", "ones"):
@@ -97,7 +95,7 @@ def _count(least: int, most: int) -> str:
     return f"{numbers} argument" + ("" if most == 1 else "s")
 
 
-def _dtype(value: Number) -> str:
+def _dtype(value: Number) -> DType:
     if isinstance(value.value, Poly):
         return "int"
     return "complex" if isinstance(value.value, complex) else "real"
@@ -113,5 +111,3 @@ def _number(value: Value, context: Context) -> str | None:
         case Number(number):
             return repr(number)
     return None
-
-

@@ -47,9 +47,7 @@ def _declare(declaration: ast.Declaration, scope: ModelScope) -> None:
             return
         types = found if isinstance(found, dict) else {"": found}
         types = {name: type.substitute(places) for name, type in types.items()}
-    guard = guard_of(
-        variable, bound.access, bound.binders, bound.context.region.constraints
-    )
+    guard = guard_of(variable, bound.access, bound.binders, bound.context.region.constraints)
     default = _default(declaration, bound.context)
     direct: dict[str, Operand] = {}
     for name, type in types.items():
@@ -64,9 +62,7 @@ def _declare(declaration: ast.Declaration, scope: ModelScope) -> None:
     variable.settle(scope.session.sizes)
 
 
-def _default(
-    declaration: ast.Declaration, context: Context
-) -> int | float | complex | bool | None:
+def _default(declaration: ast.Declaration, context: Context) -> int | float | complex | bool | None:
     """The number that an absent array means."""
     if declaration.default is None:
         return None
@@ -84,9 +80,5 @@ def _default(
             return number
         case Absent():
             return None
-    context.error(
-        "RNN307", "the default of an input is a number", declaration.default.span
-    )
+    context.error("RNN307", "the default of an input is a number", declaration.default.span)
     return None
-
-

@@ -120,9 +120,7 @@ def _cycle(name: str, scope: CellScope, context: Context) -> Absent:
     )
 
 
-def parts_of(
-    value: Value, targets: Sequence[ast.Target], context: Context
-) -> list[Value]:
+def parts_of(value: Value, targets: Sequence[ast.Target], context: Context) -> list[Value]:
     """The value for each target: results of a cell, parts of a split, rows of a tensor."""
     count, span = len(targets), targets[0].span
     if count == 1:
@@ -254,18 +252,16 @@ def field_of(base: Value, node: ast.Field, context: Context) -> Value:
                 return Whole(variable, node.name, point)
             return UNKNOWN if not variable.fields else _no_field(node, variable.fields, context)
         case Instance(scope, point):
-            variable = scope.variables.get(node.name)
-            if variable is None or not variable.is_output:
+            output = scope.variables.get(node.name)
+            if output is None or not output.is_output:
                 outputs = tuple(v.name for v in scope.variables.values() if v.is_output)
                 return _no_field(node, outputs, context)
-            if variable.positions:
-                return Whole(variable, "", point)
-            return read(variable, point, (), context, node.span)
+            if output.positions:
+                return Whole(output, "", point)
+            return read(output, point, (), context, node.span)
         case Tensor():
             return context.error("RNN207", f"this value has no field '{node.name}'", node.span)
-    return context.error(
-        "RNN207", f"'{node.base.span.text}' has no field '{node.name}'", node.span
-    )
+    return context.error("RNN207", f"'{node.base.span.text}' has no field '{node.name}'", node.span)
 
 
 def _no_field(node: ast.Field, known: Sequence[str], context: Context) -> Absent:

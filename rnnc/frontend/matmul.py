@@ -48,7 +48,7 @@ def _guess(
     left: Tensor | Absent, right: Tensor | Absent, context: Context, span: Span
 ) -> Tensor | Absent:
     """A matrix times something unknown is taken for a matrix times a vector."""
-    if not context.session.guessing:
+    if not context.session.guessing or context.session.last:
         return UNKNOWN
     if isinstance(left, Tensor) and left.type.rank == 2:
         size = left.type.shape[0]
@@ -60,9 +60,7 @@ def _guess(
     return emit("broadcast", (zero,), context, span, shape=(size,), axes=())
 
 
-def _mismatch(
-    node: ast.Binary, left: TensorType, right: TensorType, context: Context
-) -> Absent:
+def _mismatch(node: ast.Binary, left: TensorType, right: TensorType, context: Context) -> Absent:
     sizes = context.sizes
     texts = [shape_text(type.shape, sizes) for type in (left, right)]
     inner, outer = sizes.normal(left.shape[-1]), sizes.normal(right.shape[0])
@@ -90,7 +88,7 @@ def _own_type_hint(
     for statement in context.scope.definition.body:
         if not isinstance(statement, ast.Params):
             continue
-        group = [d for d in statement.declarations]
+        group = list(statement.declarations)
         own = next((d for d in group if d.name == name.text), None)
         if own is None or own.type is None:
             continue
@@ -104,5 +102,3 @@ def _own_type_hint(
             f"param {others}: {own.type.span.text}, {own.name}: {shape}",
         )
     return ()
-
-

@@ -88,14 +88,13 @@ def declare_names(scope: ModelScope) -> None:
             for target in equation.targets:
                 row = (target.indices or (), target.name_span)
                 patterns.setdefault(target.name, []).append(row)
-    for name, rows in patterns.items():
-        kind = "input" if name in inputs else "equation"
+    for name, found in patterns.items():
         scope.variables[name] = Variable(
             name,
-            "input" if kind == "input" else "equation",
+            "input" if name in inputs else "equation",
             scope.outer.dims,
-            _positions([indices for indices, _ in rows], scope),
-            rows[0][1],
+            _positions([indices for indices, _ in found], scope),
+            found[0][1],
             scope.id(name),
         )
     for equation in equations:
@@ -131,9 +130,7 @@ def _calls_model(equation: ast.Equation, scope: ModelScope) -> bool:
     return isinstance(found, Callee) and isinstance(found.definition, ast.Model)
 
 
-def _positions(
-    rows: Sequence[Sequence[ast.Expression]], scope: ModelScope
-) -> tuple[Dim, ...]:
+def _positions(rows: Sequence[Sequence[ast.Expression]], scope: ModelScope) -> tuple[Dim, ...]:
     """The dim of each grid index: from the first pattern that names one."""
     rank = max(len(row) for row in rows)
     names = tuple(scope.dims)
@@ -157,9 +154,7 @@ def _positions(
     return tuple(dims)
 
 
-def _range_dim(
-    rows: Sequence[Sequence[ast.Expression]], position: int, scope: ModelScope
-) -> Dim:
+def _range_dim(rows: Sequence[Sequence[ast.Expression]], position: int, scope: ModelScope) -> Dim:
     """A position that no equation names by a dim: `k in a..b`, or single points."""
     for row in rows:
         if position < len(row):

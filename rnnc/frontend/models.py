@@ -8,8 +8,8 @@ from rnnc.diagnostics import Note, Span
 from rnnc.frontend import ast
 from rnnc.frontend.context import Context, pieces, project
 from rnnc.frontend.model_scope import declare_dims, declare_names, resolve_dims
-from rnnc.frontend.reads import read, read_field
 from rnnc.frontend.patterns import bind
+from rnnc.frontend.reads import read, read_field
 from rnnc.frontend.scope import ModelScope
 from rnnc.frontend.sharing import place_of
 from rnnc.frontend.solve import default_statics, open_statics, solve, unsolved
@@ -74,9 +74,7 @@ def call_model(callee: Callee, node: ast.Call, context: Context) -> Value:
     return Instance(scope, tuple(Poly.of(dim.name) for dim in outer.dims))
 
 
-def _remembered(
-    scope: ModelScope, node: ast.Call, outer: Domain, context: Context
-) -> ModelScope:
+def _remembered(scope: ModelScope, node: ast.Call, outer: Domain, context: Context) -> ModelScope:
     """The scope of this call from before, if its sizes are still the same."""
     statics = tuple((name, repr(value)) for name, value in scope.statics.items())
     extents = tuple((name, str(extent)) for name, extent in scope.extents.items())
@@ -225,7 +223,6 @@ def _solve(
 def _typing(declaration: ast.Declaration, base: Context) -> Context:
     """Where the type of an input is evaluated: its dims may occur in a range."""
 
-
     bound = bind(declaration.indices or (), base)
     return base if bound is None else bound.context
 
@@ -277,7 +274,6 @@ def _add_pieces(
     context: Context,
 ) -> None:
 
-
     bound = bind(declaration.indices or (), base)
     if bound is None or value is BAD:
         variable.is_bad = True
@@ -303,9 +299,7 @@ def _add_pieces(
     for part, found in pieces(here, passed):
         extra = [c for c in part.region.constraints if c not in base.region.constraints]
         guard = guard_of(variable, bound.access, bound.binders, extra)
-        domain = Domain(
-            variable.lead + guard.dims, base.region.constraints + guard.constraints
-        )
+        domain = Domain(variable.lead + guard.dims, base.region.constraints + guard.constraints)
         fields = found.fields if isinstance(found, Record) else {"": found}
         types: dict[str, TensorType | None] = {}
         direct: dict[str, Operand] = {}
@@ -357,5 +351,3 @@ def _fitted(
         span,
         (Note(f"'{declaration.name}' is declared here", declaration.span),),
     )
-
-

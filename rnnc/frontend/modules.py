@@ -46,6 +46,11 @@ class Library:
         path = Path(source.name)
         return self._add(source, path.parent if path.suffix == ".rnn" else None)
 
+    @property
+    def loaded(self) -> tuple[LoadedModule, ...]:
+        """All files, in the order in which they were met."""
+        return tuple(module for module in self._loaded.values() if module is not None)
+
     def standard(self, name: str) -> LoadedModule | None:
         """A file of the standard library."""
         return self._from_library(name.split("."))

@@ -1,7 +1,7 @@
 """Index patterns: what they bind, and over which points.
 
-    t                the whole dim              l > 0, i < j <= t   a restricted dim
-    k in a..b        exactly this range         -1, L, t - 1        one point
+t                the whole dim              l > 0, i < j <= t   a restricted dim
+k in a..b        exactly this range         -1, L, t - 1        one point
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rnnc.diagnostics import Span
 from rnnc.frontend import ast
-from rnnc.frontend.conditions import comparison, cut
+from rnnc.frontend.conditions import cut
 from rnnc.frontend.context import Context, Unroll
 from rnnc.frontend.values import Absent, Condition, Number, Value
 from rnnc.ir.domain import Constraint, Dim, Domain

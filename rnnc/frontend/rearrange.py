@@ -29,9 +29,7 @@ def _tensors(values: Sequence[Given], context: Context) -> list[Tensor] | Absent
 
 def _widened(tensors: Sequence[Tensor], context: Context, span: Span) -> list[Tensor]:
     dtype = promote(*(tensor.type.dtype for tensor in tensors))
-    return [
-        _normal(cast(tensor, dtype, context, span), context) for tensor in tensors
-    ]
+    return [_normal(cast(tensor, dtype, context, span), context) for tensor in tensors]
 
 
 def _normal(tensor: Tensor, context: Context) -> Tensor:
@@ -105,7 +103,7 @@ def _like_known(values: Sequence[Given], context: Context, span: Span) -> Tensor
     """While types are inferred: what is unknown is like what is known beside it."""
     found = [as_tensor(value, context, written.span) for value, written in values]
     known = next((tensor for tensor in found if isinstance(tensor, Tensor)), None)
-    if known is None or not (known.type.shape or context.session.guessing):
+    if known is None or context.session.last or not (known.type.shape or context.session.guessing):
         return UNKNOWN
     return emit("stack", [known] * len(found), context, span)
 
@@ -119,9 +117,7 @@ def _outer(arguments: Arguments, context: Context, span: Span) -> Value:
     for tensor, (_, written) in zip(tensors, sides, strict=True):
         if tensor.type.rank != 1:
             text = type_text(tensor.type, context.sizes)
-            return context.error(
-                "RNN305", f"'outer' takes vectors, this is {text}", written.span
-            )
+            return context.error("RNN305", f"'outer' takes vectors, this is {text}", written.span)
     [rows], [columns] = (_normal(tensor, context).type.shape for tensor in tensors)
     shape = (rows, columns)
     left = emit("broadcast", (_normal(tensors[0], context),), context, span, shape=shape, axes=(0,))
@@ -200,9 +196,7 @@ def _axis(arguments: Arguments, tensor: Tensor, context: Context) -> int | None:
     return axis_number(value, tensor.type.rank, context, written.span)
 
 
-def shape_of(
-    value: Value, written: ast.Expression, context: Context
-) -> tuple[Poly, ...] | Absent:
+def shape_of(value: Value, written: ast.Expression, context: Context) -> tuple[Poly, ...] | Absent:
     """A static list of sizes."""
     if isinstance(value, Absent):
         return value
@@ -213,7 +207,8 @@ def shape_of(
             if isinstance(item, Absent):
                 return item
             return context.error(
-                "RNN308", f"'{written.span.text}' is no shape: static integers are wanted",
+                "RNN308",
+                f"'{written.span.text}' is no shape: static integers are wanted",
                 written.span,
             )
         if not context.sizes.is_static(item.value):

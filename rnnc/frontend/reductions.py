@@ -73,9 +73,7 @@ def _ranged(node: ast.Reduction, context: Context) -> Ranged | Absent:
     inner = bound.context
     dims = inner.region.dims[before:]
     if len(dims) < len(node.patterns):
-        return context.error(
-            "RNN308", "a reduction binds one name for each pattern", node.span
-        )
+        return context.error("RNN308", "a reduction binds one name for each pattern", node.span)
     constraints = tuple(c for c in inner.region.constraints if c not in context.region.constraints)
     names = frozenset(dim.name for dim in dims)
     parts = pieces(inner, lambda c: c.evaluate(node.body), names)
@@ -209,8 +207,7 @@ def _keeping(name: str, node: ast.Reduction, context: Context) -> Value:
         return result
     here = {dim.name: context.indices[_name(node)]}
     access = tuple(
-        index.substitute(here) if isinstance(index, Poly) else index
-        for index in result.read.access
+        index.substitute(here) if isinstance(index, Poly) else index for index in result.read.access
     )
     return Tensor(result.type, replace(result.read, access=access))
 
@@ -261,13 +258,9 @@ def _cumsum(ranged: Ranged, outer: Context, span: Span) -> Tensor | Absent:
     hint = f"{inner.hint}.cumsum" if inner.hint else "cumsum"
     emitter = inner.session.emitter
     name = emitter.reserve(hint)
-    before = tuple(
-        Poly.of(n) - 1 if n == dim.name else Poly.of(n) for n in inner.region.names
-    )
+    before = tuple(Poly.of(n) - 1 if n == dim.name else Poly.of(n) for n in inner.region.names)
     total = emit("add", (Tensor(type, Operand(name, before, span=span)), body), inner, span)
     if isinstance(total, Absent):
         return total
     case = Operand(total.read.source, identity(inner.region), inner.region, span)
     return emitter.merge([case], inner.region, type, hint, span, name=name)
-
-

@@ -8,6 +8,7 @@ from rnnc.analysis.sets import are_disjoint
 from rnnc.diagnostics import Note
 from rnnc.frontend import ast
 from rnnc.frontend.context import Context
+from rnnc.frontend.mentions import names_of
 from rnnc.frontend.modules import LoadedModule
 from rnnc.frontend.scope import Scope, Use
 from rnnc.frontend.values import Absent, Callee, Place
@@ -26,8 +27,7 @@ def place_of(callee: Callee, node: ast.Call, context: Context) -> Place | Absent
             names = ", ".join(dim.name for dim in own)
             return context.error(
                 "RNN205",
-                f"'{callee.name}' has {len(own)} indices [{names}], "
-                f"{len(callee.indices)} given",
+                f"'{callee.name}' has {len(own)} indices [{names}], {len(callee.indices)} given",
                 node.function.span,
             )
         return replace(place, access=place.access + callee.indices)
@@ -79,9 +79,7 @@ def _written_indices(expression: ast.Expression) -> tuple[ast.Expression, ...]:
     return ()
 
 
-def _remember(
-    callee: Callee, node: ast.Call, place: Place, scope: Scope, context: Context
-) -> None:
+def _remember(callee: Callee, node: ast.Call, place: Place, scope: Scope, context: Context) -> None:
     """RNN501: two calls that no param declares, with weights in common."""
     use = Use(node.span, callee.span, image(place, context.region))
     uses = scope.uses.setdefault(callee.name, [])
@@ -116,16 +114,14 @@ def has_weights(definition: ast.Definition, module: LoadedModule) -> bool:
     return _has_weights(definition, module, ())
 
 
-def _has_weights(
-    definition: ast.Definition, module: LoadedModule, above: tuple[str, ...]
-) -> bool:
+def _has_weights(definition: ast.Definition, module: LoadedModule, above: tuple[str, ...]) -> bool:
     if definition.name in above:
         return False
     for statement in definition.body:
         if isinstance(statement, ast.Params):
             return True
         if isinstance(statement, ast.Equation):
-            for name in called_names(statement):
+            for name in names_of(statement):
                 found = module.find(name)
                 if found is not None and _has_weights(
                     found[1], found[0], (*above, definition.name)
@@ -137,49 +133,3 @@ def _has_weights(
         and _has_weights(found[1], found[0], (*above, definition.name))
         for static in definition.statics
     )
-
-
-def called_names(equation: ast.Equation) -> tuple[str, ...]:
-    """Names that occur in the right side of an equation."""
-    found: list[str] = []
-    stack: list[ast.Expression] = []
-    for case in equation.cases:
-        stack.append(case.value)
-        if case.condition is not None:
-            stack.append(case.condition)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Name):
-            found.append(node.text)
-        stack += children(node)
-    return tuple(found)
-
-
-def children(node: ast.Expression) -> list[ast.Expression]:
-    """The expressions directly inside an expression."""
-    match node:
-        case ast.ListLiteral(items):
-            return list(items)
-        case ast.Unary():
-            return [node.operand]
-        case ast.Binary():
-            return [node.left, node.right]
-        case ast.Comparison():
-            return list(node.operands)
-        case ast.Membership():
-            return [node.element, node.range]
-        case ast.Range():
-            return [end for end in (node.lower, node.upper) if end is not None]
-        case ast.Conditional():
-            return [node.value, node.condition, node.otherwise]
-        case ast.Indexed():
-            return [node.base, *node.indices]
-        case ast.WithStatics():
-            return [node.base, *(argument.value for argument in node.arguments)]
-        case ast.Call():
-            return [node.function, *(argument.value for argument in node.arguments)]
-        case ast.Reduction():
-            return [node.function, *node.patterns, node.body]
-        case ast.Field():
-            return [node.base]
-    return []

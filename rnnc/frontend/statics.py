@@ -8,8 +8,9 @@ from rnnc.diagnostics import Span
 from rnnc.frontend import ast
 from rnnc.frontend.builtins import BUILTINS
 from rnnc.frontend.context import Context
+from rnnc.frontend.mentions import children
 from rnnc.frontend.modules import Library
-from rnnc.frontend.scope import ModelScope
+from rnnc.frontend.scope import Scope
 from rnnc.frontend.values import (
     UNKNOWN,
     Callee,
@@ -26,9 +27,7 @@ from rnnc.ir.poly import Poly
 StaticValue = int | float | bool | str | tuple["StaticValue", ...]
 
 
-def top_statics(
-    scope: ModelScope, given: Mapping[str, StaticValue], numbers: Mapping[str, int]
-) -> None:
+def top_statics(scope: Scope, given: Mapping[str, StaticValue], numbers: Mapping[str, int]) -> None:
     """Binds every static: sizes as symbols (with their numbers, if known), others as they are."""
     context = Context(scope.session, scope, Domain(), {}, "")
     known = [static.name for static in scope.definition.statics]
@@ -36,7 +35,7 @@ def top_statics(
         if name not in known:
             context.error(
                 "RNN206",
-                f"model '{scope.definition.name}' has no static '{name}'",
+                f"'{scope.definition.name}' has no static '{name}'",
                 scope.definition.name_span,
                 hints=(f"it has:  {', '.join(known)}",) if known else (),
             )
@@ -55,9 +54,7 @@ def top_statics(
             scope.statics[name] = Number(scope.session.sizes.declare_static(name, number))
 
 
-def _default(
-    static: ast.Static, default: ast.Expression, scope: ModelScope, context: Context
-) -> Value:
+def _default(static: ast.Static, default: ast.Expression, scope: Scope, context: Context) -> Value:
     value = context.named(static.name).evaluate(default)
     if isinstance(value, Number) and isinstance(value.value, Poly):
         constant = value.value.constant
@@ -66,9 +63,7 @@ def _default(
     return value
 
 
-def _given(
-    name: str, value: StaticValue, span: Span, scope: ModelScope, context: Context
-) -> Value:
+def _given(name: str, value: StaticValue, span: Span, scope: Scope, context: Context) -> Value:
     match value:
         case bool():
             return Condition(value)
@@ -103,7 +98,7 @@ def _item(value: StaticValue) -> Value:
     return UNKNOWN
 
 
-def _definition(name: str, scope: ModelScope, span: Span) -> Value | None:
+def _definition(name: str, scope: Scope, span: Span) -> Value | None:
     """A cell by name: of the file, built in, or from the standard library's file of that name.
 
     `file.cell` names a cell of another file of the standard library.
@@ -133,8 +128,6 @@ def cell_statics(definition: ast.Definition) -> frozenset[str]:
             node = node.base
         if isinstance(node, ast.Name):
             found.add(node.text)
-
-    from rnnc.frontend.sharing import children
 
     for statement in definition.body:
         if isinstance(statement, ast.Params | ast.Inputs):

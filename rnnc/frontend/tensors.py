@@ -165,9 +165,7 @@ def emit(
             return BAD if BAD in operands else UNKNOWN
         known.append(operand)
     hint = f"{context.hint}.{name}" if context.hint else name
-    return context.session.emitter.add(
-        op(name, **attributes), known, context.region, hint, span
-    )
+    return context.session.emitter.add(op(name, **attributes), known, context.region, hint, span)
 
 
 def cast(tensor: Tensor, dtype: DType, context: Context, span: Span) -> Tensor:
@@ -193,13 +191,22 @@ def converted(value: Value, type: TensorType, context: Context, span: Span) -> T
     """The value with the dtype and shape of `type`, into which it must fit."""
     if isinstance(value, Number) and not isinstance(value.value, Poly):
         tensor: Tensor | Absent = context.session.emitter.constant(value.value, type.dtype, span)
-    elif isinstance(value, Number) and (known := value.value.constant) is not None:
-        tensor = context.session.emitter.constant(known, type.dtype, span)
     else:
-        tensor = as_tensor(value, context, span)
+        known = _integer(value)
+        if known is not None:
+            tensor = context.session.emitter.constant(known, type.dtype, span)
+        else:
+            tensor = as_tensor(value, context, span)
     if isinstance(tensor, Absent):
         return tensor
     return fill(cast(tensor, type.dtype, context, span), type.shape, context, span)
+
+
+def _integer(value: Value) -> int | None:
+    """An int that is known."""
+    if isinstance(value, Number) and isinstance(value.value, Poly):
+        return value.value.constant
+    return None
 
 
 # ---- several values for one -------------------------------------------------------------------
@@ -222,9 +229,7 @@ def common_type(
     return TensorType(dtype, shape, types[0].range if len(ranges) == 1 else None)
 
 
-def one_of(
-    parts: Sequence[tuple[Context, Value]], context: Context, span: Span
-) -> Value:
+def one_of(parts: Sequence[tuple[Context, Value]], context: Context, span: Span) -> Value:
     """One value for parts of the region that have each their own."""
     if len(parts) == 1:
         return parts[0][1]
@@ -272,11 +277,7 @@ def _difference(parts: Sequence[tuple[Context, Value]], context: Context) -> Con
     raise AssertionError("parts of a region that do not differ")
 
 
-def decide(
-    formula: Formula, context: Context
-) -> tuple[list[Context], list[Context]]:
+def decide(formula: Formula, context: Context) -> tuple[list[Context], list[Context]]:
     """The parts of the region where the formula holds, and where it does not."""
     holds, fails = cut(formula)
     return list(context.parts(holds)), list(context.parts(fails))
-
-

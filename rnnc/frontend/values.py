@@ -21,7 +21,7 @@ from rnnc.ir.types import TensorType
 
 if TYPE_CHECKING:
     from rnnc.frontend.modules import LoadedModule
-    from rnnc.frontend.scope import Scope
+    from rnnc.frontend.scope import ModelScope
     from rnnc.frontend.variables import Variable
 
 
@@ -131,7 +131,7 @@ class Whole:
 class Instance:
     """A called model: its outputs are fields. `point` are the indices of the caller's point."""
 
-    scope: Scope
+    scope: ModelScope
     point: tuple[Poly, ...] = ()
 
 

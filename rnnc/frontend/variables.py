@@ -97,6 +97,17 @@ class Variable:
         """The id of the node of a field: a field alone is called as the variable."""
         return f"{self.id}.{name}" if len(self.groups) > 1 else self.id
 
+    def is_side(self, group: Group) -> bool:
+        """Whether a group has no point of the box: it then does not get the plain id."""
+        for piece in self.pieces:
+            inside = all(
+                dim.lower is None or own.lower == dim.lower
+                for own, dim in zip(piece.guard.dims, self.dims, strict=True)
+            )
+            if inside and piece.types is not None and group.type in piece.types.values():
+                return False
+        return True
+
     def renew(self, pieces: Sequence[Piece], equation: ast.Equation) -> None:
         """Replaces the pieces of an equation; the order stays that of the source."""
         kept = [piece for piece in self.pieces if piece.equation is not equation]
@@ -108,7 +119,10 @@ class Variable:
 
     def settle(self, sizes: Sizes) -> bool:
         """Works out the groups from the pieces; whether anything changed."""
-        key = tuple((p.guard, None if p.types is None else (*p.types.items(),)) for p in self.pieces)
+        pieces = self.pieces
+        key = tuple(
+            (p.guard, None if p.types is None else (*p.types.items(),)) for p in self.pieces
+        )
         if key == self.settled:
             return False
         self.settled = key

@@ -164,5 +164,3 @@ def guard_of(
             dims.append(Dim(position.name, here, here + 1, position.static))
     found += [constraint.substitute(rename) for constraint in constraints]
     return Domain(tuple(dims), tuple(dict.fromkeys(found)))
-
-
