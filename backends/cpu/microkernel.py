@@ -31,7 +31,6 @@ from .tir import (
     splat,
 )
 
-
 _MOST_ROWS = 14  # more rows need more addresses than there are scalar registers
 
 

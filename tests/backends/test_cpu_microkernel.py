@@ -1,0 +1,167 @@
+"""Register tiles against NumPy: every height, rows anywhere, two factors summed."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rnnc.backends.cpu.library import assembly
+from rnnc.backends.cpu.microkernel import (
+    Factor,
+    Tile,
+    multiply_row,
+    multiply_rows,
+    rows_that_fit,
+    share,
+)
+from rnnc.backends.cpu.target import NAMED, CpuTarget, host
+from rnnc.backends.cpu.tir import (
+    Builder,
+    Expr,
+    Function,
+    first_lanes,
+    int64,
+    load,
+    masked_load,
+)
+
+from tests.backends.native import build
+from tests.tolerance import assert_close
+
+DEPTHS = (7, 16)
+GLUE = """
+#include "rnnc_runtime.h"
+int32_t product(void *, void *, void *, void *, void *, void *, int64_t, int32_t, int32_t);
+RNNC_EXPORT void call(void *result, void *a, void *b, void *v, void *w, void *where, int64_t rows) {
+  for (int32_t task = 0; task < 3; task++)
+    product(result, a, b, v, w, where, rows, task, 3);
+}
+"""
+
+
+def product(
+    target: CpuTarget, panels: int, vectors: int, depths: tuple[int, ...] = DEPTHS
+) -> Function:
+    """result[row] = a[where[row] ...] @ v + b[where[row] ...] @ w, panel by panel."""
+    lanes = target.lanes("float32")
+    b = Builder("product")
+    result, a, c, v, w = (b.pointer(name) for name in ("result", "a", "b", "v", "w"))
+    where = b.pointer("where", "int64")
+    rows, task, tasks = b.scalar("rows"), b.scalar("task", "int32"), b.scalar("tasks", "int32")
+    tile = Tile(rows_that_fit(vectors, target), vectors, lanes)
+    with share(b, panels, task, tasks) as panel:
+        starts = [b.let(panel * int64(depth * tile.columns)) for depth in depths]
+        factors = [
+            Factor(left, weights, (start,), depth)
+            for left, weights, start, depth in zip((a, c), (v, w), starts, depths, strict=False)
+        ]
+
+        def offsets(row: Expr) -> list[Expr]:
+            return [load(where, row)] * len(factors)
+
+        def store(row: Expr, sums: list[Expr]) -> None:
+            start = row * int64(panels * tile.columns) + panel * int64(tile.columns)
+            for vector, value in enumerate(sums):
+                b.store(result, start + int64(vector * lanes), value)
+
+        multiply_rows(b, factors, tile, int64(0), rows, offsets, store)
+    return b.finish()
+
+
+def packed(weights: NDArray[np.float32], panels: int) -> NDArray[np.float32]:
+    """[depth, columns] -> [panel][depth][columns of the panel]"""
+    depth = weights.shape[0]
+    return np.ascontiguousarray(weights.reshape(depth, panels, -1).transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("vectors", [1, 3, 4, 8])
+def test_rows_anywhere(vectors: int, tmp_path: Path) -> None:
+    panels, lanes = 3, host().lanes("float32")
+    library = build(tmp_path, [product(host(), panels, vectors)], GLUE)
+    random = np.random.default_rng(vectors)
+    columns = panels * vectors * lanes
+    v, w = (random.standard_normal((depth, columns)).astype("f") for depth in DEPTHS)
+    a, b = (random.standard_normal(500).astype("f") for _ in DEPTHS)
+    for rows in (0, 1, 2, 3, 5, 6, 7, 13, 32):
+        where = random.integers(0, 480, rows)
+        left = [
+            np.stack([x[at : at + depth] for at in where]) if rows else np.zeros((0, depth))
+            for x, depth in zip((a, b), DEPTHS, strict=True)
+        ]
+        expected = left[0].astype("d") @ v + left[1].astype("d") @ w
+        result = np.full((rows + 1, columns), 7, "f")
+        arrays = (result, a, b, packed(v, panels), packed(w, panels), where)
+        library.call(*(ctypes.c_void_p(x.ctypes.data) for x in arrays), ctypes.c_int64(rows))
+        assert_close(result[:rows], expected, np.float32)
+        assert (result[rows] == 7).all()  # nothing is written beyond the rows
+
+
+@pytest.mark.parametrize("prefetch", [0, 4])
+def test_one_row_over_two_panels(prefetch: int, tmp_path: Path) -> None:
+    lanes, depth = host().lanes("float32"), 19
+    b = Builder("row")
+    result, left, weights = b.pointer("result"), b.pointer("left"), b.pointer("weights")
+    panels = (int64(0), int64(depth * 3 * lanes))
+    factor = Factor(left, weights, panels, depth, prefetch)
+    sums = multiply_row(b, [factor], Tile(1, 6, lanes), [int64(5)])
+    for vector, value in enumerate(sums):
+        b.store(result, vector * lanes, value)
+    glue = """
+    #include "rnnc_runtime.h"
+    int32_t row(void *, void *, void *);
+    RNNC_EXPORT void call(void *r, void *a, void *w) { row(r, a, w); }
+    """
+    library = build(tmp_path, [b.finish()], glue)
+    random = np.random.default_rng(1)
+    a, w = random.standard_normal(24).astype("f"), random.standard_normal((depth, 6 * lanes))
+    actual = np.zeros(6 * lanes, "f")
+    arrays = (actual, a, packed(w.astype("f"), 2))
+    library.call(*(ctypes.c_void_p(x.ctypes.data) for x in arrays))
+    assert_close(actual, a[5:].astype("d") @ w, np.float32)
+
+
+def highest_inner_loop(target: CpuTarget, vectors: int) -> list[str]:
+    """The instructions of the loop with the most multiplications that jumps to its own start."""
+    text = assembly([product(target, 2, vectors, (256,))], target)
+    parts = re.split(r"^(\.LBB[\w]+):", text, flags=re.M)
+    loops = []
+    for label, body in zip(parts[1::2], parts[2::2], strict=True):
+        lines = body.splitlines()
+        jumps = [n for n, line in enumerate(lines) if re.search(rf"\s{re.escape(label)}$", line)]
+        loops.append(lines[: jumps[0]] if jumps else [])
+    return max(loops, key=lambda lines: sum("mul" in x or "fm" in x for x in lines))
+
+
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("name", NAMED)
+def test_accumulators_stay_in_registers(name: str, vectors: int) -> None:
+    """No vector goes to the stack or comes from it in the inner loop of the highest tile."""
+    loop = highest_inner_loop(NAMED[name], vectors)
+    multiplications = [line for line in loop if re.search(r"\sv?(fmadd|mulps|fmla)", line)]
+    assert len(multiplications) >= vectors * rows_that_fit(vectors, NAMED[name])
+    on_stack = [line for line in loop if re.search(r"\(%[re]sp|\[sp", line)]
+    assert [line for line in on_stack if re.search(r"mm\d|\bq\d|\bv\d", line)] == []
+
+
+def test_masked_vectors_touch_only_their_lanes(tmp_path: Path) -> None:
+    lanes = host().lanes("float32")
+    b = Builder("copy")
+    result, source, count = b.pointer("result"), b.pointer("source"), b.scalar("count")
+    mask = first_lanes(count, lanes)
+    b.masked_store(result, 0, masked_load(source, 0, mask), mask)
+    glue = """
+    #include "rnnc_runtime.h"
+    int32_t copy(void *, void *, int64_t);
+    RNNC_EXPORT void call(void *r, void *s, int64_t n) { copy(r, s, n); }
+    """
+    library = build(tmp_path, [b.finish()], glue)
+    source_array = np.arange(1, lanes + 1, dtype="f")
+    for n in range(lanes + 1):
+        array = np.full(lanes, -1, "f")
+        pointers = (ctypes.c_void_p(x.ctypes.data) for x in (array, source_array))
+        library.call(*pointers, ctypes.c_int64(n))
+        assert array.tolist() == [*source_array[:n].tolist(), *[-1.0] * (lanes - n)]
