@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from rnnc.diagnostics import DiagnosticSink, Source
 from rnnc.frontend.format_lines import STEP, Text, layout, layout_cases
 from rnnc.frontend.format_structure import Block, Line, Remark, structure
+from rnnc.frontend.lexer import CLOSERS, OPENERS
 from rnnc.frontend.parser import lex, parse
 
 _ORDER = {"STRING": 0, "DIM": 1, "INPUT": 2, "PARAM": 3}
@@ -118,12 +119,16 @@ def _names_read(line: Line) -> Iterator[str]:
 
 
 def _names_defined(line: Line) -> Iterator[str]:
-    """Names on the left of an equation; those of indices may be among them."""
+    """The targets of an output."""
+    depth = 0
+    before = ""
     for token in line.tokens:
         if token.type == "EQUAL":
             return
-        if token.type == "NAME":
+        if depth == 0 and before in ("OUTPUT", "COMMA"):
             yield str(token)
+        depth += (token.type in OPENERS) - (token.type in CLOSERS)
+        before = token.type
 
 
 # ---- comments at the ends of lines ------------------------------------------------------------

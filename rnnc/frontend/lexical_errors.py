@@ -130,7 +130,7 @@ def _bad_number(text: str, start: int, end: int, span_of: SpanOf) -> Diagnostic 
         hints = [f"write  0{written}"]
     elif written.endswith("."):
         hints = [f"write  {written}0"]
-    elif product:
+    elif product and product[1] != "0":
         hints = [f"a product needs its sign:  {product[1]}*{product[2]}"]
     return _error("RNN105", f"'{written}' is no number", span_of(start, last), *hints)
 

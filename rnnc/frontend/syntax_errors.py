@@ -197,12 +197,15 @@ class _Explanation:
             return "an equation is written with one '='"
         if previous == kind == "STAR":
             return "a power is written  x ^ 2"
-        if kind == "EQUAL" and previous in _SIGNS_BETWEEN:
+        following = self.tokens[self.position + 1 : self.position + 2]
+        if kind in _SIGNS_BETWEEN and [token.type for token in following] == ["EQUAL"]:
             return "a variable has one value at a point: there is no assignment"
         if self.accepts == {"ELSE"} or ("ELSE" in self.accepts and kind == "_NL"):
             return "write  a if p else b,  or cases in lines of their own below '='"
         if "OTHERWISE" in self.accepts and kind == "_NL":
             return "a case says when it holds:  value  if condition,  the last:  value  otherwise"
+        if self.accepts == {"IN"}:
+            return "a dim has a range:  dim t in 0..T"
         if previous == "LBRACE" and kind == "RBRACE":
             return "without statics, leave the braces out"
         if previous == "IMPORT" and kind == "STAR":
@@ -241,7 +244,8 @@ class _Explanation:
 
     def _wants_start(self) -> bool:
         """Whether something starts here: what stands before tells what."""
-        return "NAME" in self.accepts and not self.accepts & {"PARAM", "CELL"}
+        starts_line = self.accepts & {"PARAM", "CELL"}
+        return self.accepts == {"LPAR"} or ("NAME" in self.accepts and not starts_line)
 
     def _wanted(self) -> list[str]:
         accepts = set(self.accepts)
