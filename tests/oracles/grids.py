@@ -1,0 +1,259 @@
+"""Networks over more than time: images, volumes, grids of LSTM blocks, HM-LSTM.
+
+Sections 15 to 17 and 31. A grid's values stand in a dict by grid point; a point outside is zero.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import numpy as np
+
+from tests.oracles.arrays import Arrays, Floats
+from tests.oracles.cells import Activation, tanh
+from tests.oracles.layers import Outputs, Sizes
+from tests.oracles.mathematics import identity, relu, rows, sigmoid
+
+Point = tuple[int, ...]
+Grid = dict[Point, Floats]
+
+
+def grid(width: int) -> Grid:
+    return defaultdict(lambda: np.zeros(width))
+
+
+def filled(values: Grid, *extents: int, width: int) -> Floats:
+    """All points of a box as one array [*extents, width]."""
+    found = np.zeros((*extents, width))
+    for point in product(*map(range, extents)):
+        found[point] = values[point]
+    return found
+
+
+# ---- multi-dimensional RNN and LSTM (section 15) ----------------------------------------------
+
+
+def mdrnn(p: Arrays, x: Floats, h: Sequence[Floats], act: Activation = tanh) -> Floats:
+    a = p["W"] @ x + p["b"]
+    for d, neighbour in enumerate(h):
+        a = a + p["U"][d] @ neighbour
+    return act(a)
+
+
+def mdlstm(
+    p: Arrays, x: Floats, h: Sequence[Floats], c: Sequence[Floats], peephole: bool = False
+) -> tuple[Floats, Floats]:
+    """Gates i, f of every neighbour, g, o."""
+    dims = range(len(h))
+    i, *f, g, o = np.split(mdrnn(p, x, h, identity), 3 + len(h))
+    if peephole:
+        for d in dims:
+            i = i + p["p_i"][d] * c[d]
+            f[d] = f[d] + p["p_f"][d] * c[d]
+    new = sigmoid(i) * np.tanh(g)
+    for d in dims:
+        new = new + sigmoid(f[d]) * c[d]
+    if peephole:
+        o = o + p["p_o"] * new
+    return sigmoid(o) * np.tanh(new), new
+
+
+def mdrnn_2d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h = grid(n["H"])
+    for i, j in product(range(n["R"]), range(n["C"])):
+        h[i, j] = mdrnn(p.under("mdrnn"), x["x"][i, j], [h[i - 1, j], h[i, j - 1]])
+    return {"y": filled(h, n["R"], n["C"], width=n["H"])}
+
+
+def mdlstm_2d(owner: str, peephole: bool = False) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, c = grid(n["H"]), grid(n["H"])
+        for i, j in product(range(n["R"]), range(n["C"])):
+            h[i, j], c[i, j] = mdlstm(
+                p.under(owner),
+                x["x"][i, j],
+                [h[i - 1, j], h[i, j - 1]],
+                [c[i - 1, j], c[i, j - 1]],
+                peephole,
+            )
+        return {"y": filled(h, n["R"], n["C"], width=n["H"])}
+
+    return oracle
+
+
+def mdlstm_3d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, c = grid(n["H"]), grid(n["H"])
+    for i, j, k in product(range(n["R"]), range(n["C"]), range(n["D"])):
+        h[i, j, k], c[i, j, k] = mdlstm(
+            p.under("mdlstm"),
+            x["x"][i, j, k],
+            [h[i - 1, j, k], h[i, j - 1, k], h[i, j, k - 1]],
+            [c[i - 1, j, k], c[i, j - 1, k], c[i, j, k - 1]],
+        )
+    return {"y": filled(h, n["R"], n["C"], n["D"], width=n["H"])}
+
+
+def mdlstm_4way(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    """Each direction flips the image, runs the plain network, and flips its output back."""
+    found = []
+    for u, v in product(range(2), range(2)):
+        own = p.under(f"mdlstm[{u},{v}]")
+        down, right = (-1) ** u, (-1) ** v
+        image = x["x"][::down, ::right]
+        h, c = grid(n["H"]), grid(n["H"])
+        for i, j in product(range(n["R"]), range(n["C"])):
+            h[i, j], c[i, j] = mdlstm(
+                own, image[i, j], [h[i - 1, j], h[i, j - 1]], [c[i - 1, j], c[i, j - 1]]
+            )
+        found.append(filled(h, n["R"], n["C"], width=n["H"])[::down, ::right])
+    return {"y": np.concatenate(found, axis=-1)}
+
+
+# ---- Grid LSTM (section 16) -------------------------------------------------------------------
+
+
+def transform(W: Floats, b: Floats, hidden: Floats, m: Floats) -> tuple[Floats, Floats]:
+    i, f, g, o = np.split(W @ hidden + b, 4)
+    m = sigmoid(f) * m + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(m), m
+
+
+def grid_lstm_blocks(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    """Side 0 comes from the step before, side 1 from the layer below."""
+    h0, m0, h1, m1 = (grid(n["H"]) for _ in range(4))
+    for t in range(n["T"]):
+        h1[-1, t] = p["P"] @ x["x"][t]
+    for layer, t in product(range(n["L"]), range(n["T"])):
+        W, b = (p[f"grid_lstm_block[{layer}].{name}"] for name in "Wb")
+        hidden = np.concatenate([h0[layer, t - 1], h1[layer - 1, t]])
+        h0[layer, t], m0[layer, t] = transform(W[0], b[0], hidden, m0[layer, t - 1])
+        h1[layer, t], m1[layer, t] = transform(W[1], b[1], hidden, m1[layer - 1, t])
+    return {"y": rows([h1[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+
+
+def grid_lstm_2d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    ht, mt, hd, md = (grid(n["H"]) for _ in range(4))
+    for t in range(n["T"]):
+        hd[-1, t], md[-1, t] = p["P"] @ x["x"][t], p["P_m"] @ x["x"][t]
+    for layer, t in product(range(n["L"]), range(n["T"])):
+        time, depth = p.under(f"along_time[{layer}]"), p.under(f"along_depth[{layer}]")
+        hidden = np.concatenate([ht[layer, t - 1], hd[layer - 1, t]])
+        ht[layer, t], mt[layer, t] = transform(time["W"], time["b"], hidden, mt[layer, t - 1])
+        hd[layer, t], md[layer, t] = transform(depth["W"], depth["b"], hidden, md[layer - 1, t])
+    return {"y": rows([hd[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+
+
+def grid_lstm_2d_priority(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    """Depth comes last, reads the new state of time, and keeps no memory."""
+    ht, mt, hd = (grid(n["H"]) for _ in range(3))
+    time, depth = p.under("along_time"), p.under("along_depth")
+    for t in range(n["T"]):
+        hd[-1, t] = p["P"] @ x["x"][t]
+    for layer, t in product(range(n["L"]), range(n["T"])):
+        hidden = np.concatenate([ht[layer, t - 1], hd[layer - 1, t]])
+        ht[layer, t], mt[layer, t] = transform(time["W"], time["b"], hidden, mt[layer, t - 1])
+        hidden = np.concatenate([ht[layer, t], hd[layer - 1, t]])
+        hd[layer, t] = relu(depth["V"] @ hidden + depth["b"])
+    return {"y": rows([hd[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+
+
+def grid_lstm_3d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    hs, ms, ht, mt, hd, md = (grid(n["H"]) for _ in range(6))
+    for j in range(n["T"]):
+        hs[-1, j, 0] = p["Q"] @ x["target"][j]
+    for i in range(n["S"]):
+        ht[i, -1, 0] = p["P"] @ x["source"][i]
+    for q in product(range(n["S"]), range(n["T"]), range(n["L"])):
+        i, j, k = q
+        before_s, before_t, below = (i - 1, j, k), (i, j - 1, k), (i, j, k - 1)
+        hidden = np.concatenate([hs[before_s], ht[before_t], hd[below]])
+        sides = [p.under(f"{side}[{k}]") for side in ("from_source", "from_target", "from_below")]
+        hs[q], ms[q] = transform(sides[0]["W"], sides[0]["b"], hidden, ms[before_s])
+        ht[q], mt[q] = transform(sides[1]["W"], sides[1]["b"], hidden, mt[before_t])
+        hd[q], md[q] = transform(sides[2]["W"], sides[2]["b"], hidden, md[below])
+    return {"y": rows([hd[n["S"] - 1, j, n["L"] - 1] for j in range(n["T"])], n["H"])}
+
+
+# ---- HM-LSTM (section 17) ---------------------------------------------------------------------
+
+
+def hmlstm_states(p: Arrays, x: Arrays, n: Sizes) -> tuple[Grid, dict[Point, bool], list[str]]:
+    """Hidden states and boundaries by (layer, step), and the operation at every point."""
+    L, T, H = n["L"], n["T"], n["H"]
+    h, c, z = grid(H), grid(H), defaultdict[Point, bool](bool)
+    operations = []
+    for t, layer in product(range(T), range(L)):
+        own = p.under(f"hmlstm[{layer}]")
+        below, z_below = (h[layer - 1, t], z[layer - 1, t]) if layer > 0 else (x["x"][t], True)
+        above, before = h[layer + 1, t - 1], (layer, t - 1)
+        a = own["U"] @ h[before] + own["b"]
+        a = a + z[before] * (own["V"] @ above) + z_below * (own["W"] @ below)
+        f, i, o, g, boundary = np.split(a, [H, 2 * H, 3 * H, 4 * H])
+        written = sigmoid(i) * np.tanh(g)
+        if z[before]:
+            operations.append("flush")
+            c[layer, t] = written
+        elif z_below:
+            operations.append("update")
+            c[layer, t] = sigmoid(f) * c[before] + written
+        else:
+            operations.append("copy")
+            c[layer, t] = c[before]
+        copied = operations[-1] == "copy"
+        h[layer, t] = h[before] if copied else sigmoid(o) * np.tanh(c[layer, t])
+        z[layer, t] = float(np.clip((boundary[0] + 1) / 2, 0, 1)) > 0.5 and layer < L - 1
+    return h, z, operations
+
+
+def hmlstm_network(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, _, _ = hmlstm_states(p, x, n)
+    y = []
+    for t in range(n["T"]):
+        layers = [h[layer, t] for layer in range(n["L"])]
+        total = np.zeros(n["H"])
+        for layer, own in enumerate(layers):
+            gate = sigmoid(p[f"w[{layer}]"] @ np.concatenate(layers))
+            total = total + gate * (p[f"W_e[{layer}]"] @ own)
+        y.append(relu(total))
+    return {"y": rows(y, n["H"])}
+
+
+# ---- PixelRNN (section 31) --------------------------------------------------------------------
+
+
+def row_lstm(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, c, pixel = grid(n["H"]), grid(n["H"]), grid(n["X"])
+    for point in product(range(n["R"]), range(n["C"])):
+        pixel[point] = x["x"][point]
+    for i, j in product(range(n["R"]), range(n["C"])):
+        a = p["b"] + p["K_is[-1]"] @ pixel[i, j - 1] + p["K_is[0]"] @ pixel[i, j]
+        for k in (-1, 0, 1):
+            # Column C is outside, but a key of the grid only if somebody has written it.
+            a = a + p[f"K_ss[{k}]"] @ h[i - 1, j + k]
+        gi, gf, gg, go = np.split(a, 4)
+        c[i, j] = sigmoid(gf) * c[i - 1, j] + sigmoid(gi) * np.tanh(gg)
+        h[i, j] = sigmoid(go) * np.tanh(c[i, j])
+    return {"y": filled(h, n["R"], n["C"], width=n["H"])}
+
+
+def diagonal(p: Arrays, image: Floats, width: int) -> Grid:
+    """The map that looks to the left and up."""
+    h, c = grid(width), grid(width)
+    for i, j in product(range(image.shape[0]), range(image.shape[1])):
+        a = p["W"] @ image[i, j] + p["U_side"] @ h[i, j - 1] + p["U_up"] @ h[i - 1, j] + p["b"]
+        gi, gf, gg, go = np.split(a, 4)
+        c[i, j] = sigmoid(gf) * c[i, j - 1] + sigmoid(gi) * np.tanh(gg)
+        h[i, j] = sigmoid(go) * np.tanh(c[i, j])
+    return h
+
+
+def diagonal_bilstm(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    R, C, H = n["R"], n["C"], n["H"]
+    left = filled(diagonal(p.under("from_left"), x["x"], H), R, C, width=H)
+    mirrored = diagonal(p.under("from_right"), x["x"][:, ::-1], H)
+    right = filled(mirrored, R, C, width=H)[:, ::-1]
+    # One row down: a pixel must not see what is right of it in its own row.
+    shifted = np.concatenate([np.zeros((min(R, 1), C, H)), right[:-1]])
+    return {"y": left + shifted}

@@ -1,0 +1,235 @@
+"""Cells that no model of the standard library uses, each run over its grid by a small model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.oracles import cells, grids
+from tests.oracles.arrays import Arrays, Floats
+from tests.oracles.case import Case, Oracle, case
+from tests.oracles.cells import tanh
+from tests.oracles.layers import Outputs, Sizes, State
+from tests.oracles.mathematics import identity, relu, rows
+
+Step = Callable[[Arrays, Floats, State], State]
+
+_TEXT = """
+from {file} import {cell}
+
+model over_time{{{sizes}}}:
+    dim t in 0..T
+    input x[t]: [{x}]
+    {states} = {call}(x[t], {before})
+    output y[t] = {result}[t]
+"""
+
+
+def over_time(cell: str, step: Step, widths: dict[str, str], result: str) -> Oracle:
+    """The state `result`, by its place in `widths`, after every step from zero states."""
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        states, found = tuple(np.zeros(n[width]) for width in widths.values()), []
+        for row in x["x"]:
+            states = step(p.under(cell), row, states)
+            found.append(states[list(widths).index(result)])
+        return {"y": rows(found, n[widths[result]])}
+
+    return oracle
+
+
+def wrapped(
+    file: str,
+    call: str,
+    step: Step,
+    states: str = "h",
+    sizes: str = "X=3 H=5",
+    *,
+    x: str = "X",
+    name: str = "",
+    widths: dict[str, str] | None = None,
+) -> Case:
+    """A cell whose results are its states, in order; `call` is the cell with its statics."""
+    cell = call.partition("{")[0]
+    widths = widths or dict.fromkeys(states, "H")
+    text = _TEXT.format(
+        file=file,
+        cell=cell,
+        sizes=", ".join(size.partition("=")[0] for size in sizes.split()),
+        x=x,
+        states=", ".join(f"{state}[t]" for state in states),
+        call=call,
+        before=", ".join(f"{state}[t-1]" for state in states),
+        result="h",
+    )
+    oracle = over_time(cell, step, widths, "h")
+    return case(
+        file,
+        "over_time",
+        oracle,
+        f"{sizes} T=7",
+        f"x: T B {x}",
+        f"y: T B {widths['h']}",
+        name=name or cell,
+        text=text,
+    )
+
+
+# SRU and LRU give something besides their state.
+_SRU = """
+from sru import {cell}
+
+model over_time{{{sizes}}}:
+    dim t in 0..T
+    input x[t]: [{x}]
+    h[t], c[t] = {call}(x[t], c[t-1])
+    output y[t] = h[t]
+"""
+
+_LRU = """
+from ssm import lru
+
+model over_time{X, N}:
+    dim t in 0..T
+    input x[t]: [X]
+    out[t], h[t] = lru{N}(x[t], h[t-1])
+    output y[t] = out[t]
+"""
+
+_GRID = """
+from md_rnn import {cell}
+
+model over_image{{X, H}}:
+    dim i in 0..R, j in 0..C
+    input x[i, j]: [X]
+    {equation}
+    output y[i, j] = h[i, j]
+"""
+
+_MDRNN = "h[i, j] = mdrnn{H}(x[i, j], stack(h[i-1, j], h[i, j-1]))"
+_PEEPHOLE = """h[i, j], c[i, j] = mdlstm{H, peephole=true}(
+        x[i, j], stack(h[i-1, j], h[i, j-1]), stack(c[i-1, j], c[i, j-1]),
+    )"""
+
+
+def sru(cell: str, statics: str, oracle: Oracle, sizes: str, x: str, name: str) -> Case:
+    names = ", ".join(size.partition("=")[0] for size in sizes.split())
+    text = _SRU.format(cell=cell, sizes=names, x=x, call=cell + statics)
+    return case(
+        "sru",
+        "over_time",
+        oracle,
+        f"{sizes} T=7",
+        f"x: T B {x}",
+        "y: T B H",
+        name=name,
+        text=text,
+    )
+
+
+def sru_oracle(cell: str, act: cells.Activation, scale: float) -> Oracle:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        c, found = np.zeros(n["H"]), []
+        for row in x["x"]:
+            h, c = cells.sru(p.under(cell), row, c, act, scale)
+            found.append(h)
+        return {"y": rows(found, n["H"])}
+
+    return oracle
+
+
+def lru(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, found = np.zeros(n["N"], np.complex128), []
+    for row in x["x"]:
+        y, h = cells.lru(p.under("lru"), row, h)
+        found.append(y)
+    return {"y": rows(found, n["X"])}
+
+
+def single(step: Callable[[Arrays, Floats, Floats], Floats]) -> Step:
+    """A cell with one state."""
+    return lambda p, x, s: (step(p, x, s[0]),)
+
+
+WRAPPED = (
+    wrapped("irnn", "irnn{H}", single(lambda p, x, h: cells.elman(p, x, h, relu))),
+    wrapped("indrnn", "indrnn{H}", single(cells.indrnn)),
+    wrapped(
+        "indrnn",
+        "indrnn{H, act=tanh}",
+        single(lambda p, x, h: cells.indrnn(p, x, h, tanh)),
+        name="indrnn-tanh",
+    ),
+    wrapped("mrnn", "mrnn{H, F}", single(cells.mrnn), sizes="X=3 H=5 F=4"),
+    wrapped("sparse_rnn", "sparse_rnn{H}", single(cells.sparse_rnn)),
+    wrapped("mut", "mut1{H}", single(cells.mut1), sizes="H=5", x="H"),
+    wrapped("mut", "mut2{H}", single(cells.mut2), sizes="H=5", x="H"),
+    wrapped("mut", "mut3{H}", single(cells.mut3)),
+    wrapped("gru", "gru{H}", single(cells.gru)),
+    wrapped(
+        "gru",
+        "gru{H, reset_after=false}",
+        single(cells.gru_reset_before),
+        name="gru-reset-before",
+    ),
+    wrapped("lstm", "peephole_lstm{H}", lambda p, x, s: cells.peephole_lstm(p, x, *s), "hc"),
+    wrapped(
+        "lstm",
+        "projected_lstm{H, P}",
+        lambda p, x, s: cells.projected_lstm(p, x, *s),
+        "hc",
+        "X=3 H=5 P=2",
+        widths={"h": "P", "c": "H"},
+    ),
+    wrapped("lnlstm", "lnlstm{H}", lambda p, x, s: cells.lnlstm(p, x, *s), "hc"),
+    wrapped(
+        "onlstm",
+        "onlstm{H, C=2}",
+        lambda p, x, s: cells.onlstm(p, x, s[0], s[1], chunk=2),
+        "hc",
+        "X=3 H=6",
+    ),
+    wrapped("minimal", "mingru{H}", single(cells.mingru)),
+    wrapped("minimal", "minlstm{H}", single(cells.minlstm)),
+    sru("sru", "{H}", sru_oracle("sru", identity, 1.0), "H=5", "H", "sru"),
+    sru(
+        "sru",
+        "{H, act=tanh, scale=0.5}",
+        sru_oracle("sru", tanh, 0.5),
+        "H=5",
+        "H",
+        "sru-tanh",
+    ),
+    sru(
+        "sru_projected",
+        "{H}",
+        sru_oracle("sru_projected", identity, 1.0),
+        "X=3 H=5",
+        "X",
+        "sru_projected",
+    ),
+    case("ssm", "over_time", lru, "X=3 N=4 T=7", "x: T B X", "y: T B X", name="lru", text=_LRU),
+    case(
+        "md_rnn",
+        "over_image",
+        grids.mdrnn_2d,
+        "X=3 H=5 R=4 C=6",
+        "x: R C B X",
+        "y: R C B H",
+        name="mdrnn",
+        extents="R C",
+        text=_GRID.format(cell="mdrnn", equation=_MDRNN),
+    ),
+    case(
+        "md_rnn",
+        "over_image",
+        grids.mdlstm_2d("mdlstm", peephole=True),
+        "X=3 H=5 R=4 C=6",
+        "x: R C B X",
+        "y: R C B H",
+        name="mdlstm-peephole",
+        extents="R C",
+        text=_GRID.format(cell="mdlstm", equation=_PEEPHOLE),
+    ),
+)
