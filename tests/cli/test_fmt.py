@@ -46,5 +46,5 @@ def test_types_may_be_wrong_but_not_the_syntax(rnnc: Rnnc, tmp_path: Path) -> No
     (tmp_path / "syntax.rnn").write_text("cell f(x = y\n")
     result = rnnc("fmt", "syntax.rnn")
     assert result.code == 1
-    assert "error[RNN101]" in result.err
+    assert "error[RNN103]" in result.err
     assert (tmp_path / "syntax.rnn").read_text() == "cell f(x = y\n"
