@@ -223,8 +223,8 @@ def test_long_lines() -> None:
         " = 1) -> (h', c'):\n"
         "    c' = sigmoid(some_long_name @ below) * tanh(another_very_long_name @ above + h * slope"
         " + c * z) + 1\n"
-        "    h' = sum_of_all_that_there_is(first in 0..100000: weights[first] * hidden[first] @ something_else"
-        " + bias)\n",
+        "    h' = sum_of_all_that_there_is(first in 0..100000: weights[first] * hidden[first]"
+        " @ something_else + bias)\n",
         "cell block{X, H}(\n"
         "    below: [X],\n"
         "    above: [X],\n"
