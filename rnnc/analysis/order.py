@@ -42,8 +42,11 @@ def stuck(reads: Sequence[VariableRead], known: Assumptions) -> tuple[Reads, ...
                 found += stuck(rest, known)
                 break
         else:
+            followed = _followed(group, known)
             cases = _cases(group, known)
-            if cases:
+            if len(followed) < len(group):
+                found += stuck(followed, known)
+            elif cases:
                 found += [left for case in cases for left in stuck(case, known)]
             elif not _has_affine_order(group, known):
                 found.append(group)
@@ -100,6 +103,19 @@ def _beyond(group: Reads, dim: str, sign: int, known: Assumptions) -> Reads | No
         if not is_empty(still, known):
             left.append(replace(read, points=still))
     return tuple(left) if changed else None
+
+
+def _followed(group: Reads, known: Assumptions) -> Reads:
+    """The reads of points that read in turn: no other one is on a cycle."""
+    return tuple(
+        read
+        for read in group
+        if any(
+            other.reader == read.source
+            and not is_empty(_composed(read.points, read.access, other)[0], known)
+            for other in group
+        )
+    )
 
 
 # Values of a static dim that are looked at, where its extent is no number.
@@ -210,10 +226,10 @@ def _shortest(group: Reads, start: str, limit: int, known: Assumptions) -> Reads
         longer: list[tuple[Reads, Domain, tuple[Poly, ...]]] = []
         for path, points, place in level:
             variable = path[-1].source if path else start
-            visited = {read.reader for read in path}
+            visited = {read.source for read in path}
             for read in group:
                 followed += 1
-                if read.reader != variable or read.source in visited - {start}:
+                if read.reader != variable or read.source in visited:
                     continue
                 further, there = _composed(points, place, read)
                 if read.source == start:

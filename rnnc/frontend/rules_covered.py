@@ -15,11 +15,12 @@ from rnnc.frontend.rules_text import (
     Extent,
     compact,
     definition_note,
+    described,
     equation_text,
-    extents,
     first_point,
     index_texts,
-    points_text,
+    listed,
+    sizes_text,
     with_index,
 )
 from rnnc.ir.domain import Constraint, Dim, Domain
@@ -127,18 +128,18 @@ class _Missing:
             return
         variable = self.what
         sides = self.sides(variable, program)
-        found = extents(self.points, variable.box, program.sizes)
-        shown = [found[position] for position, _ in sides] or [e for e in found if not e.is_whole]
-        text = points_text(shown or found)
+        found = described(self.points, variable.box, program.sizes)
+        shown = tuple(found.extents[position] for position, _ in sides) or found.special
+        text = f"at {listed(shown)}" if sides else str(found)
         if sides and len({read.access for read in self.reads}) > 1:
-            text = self.written_text(found, sides) or text
+            text = self.written_text(found.extents, sides) or text
         if not all(extent.is_point for extent in shown):
             first = first_point(self.points, variable.box, program.sizes)
             text += f", first at ({first})" if first else ""
+        text += sizes_text(self.points, program.sizes)
         notes, hints = self.notes_of_sides(variable, sides, program)
         if not sides:
-            parts = variable.parts[:_NOTES]
-            notes = [Note(definition_note(p, variable, program), p.target) for p in parts]
+            notes = _definitions(variable, program)
         sink.error(
             "RNN402",
             f"this reads '{variable.name}' where it has no value: {text}",
@@ -205,14 +206,12 @@ class _Missing:
     def report_param(self, node: Node, program: Program, sink: DiagnosticSink) -> None:
         """A parameter has the points of its declaration and nothing outside."""
         name = str(node.op["path"]).rpartition(".")[2].partition("[")[0]
-        found = extents(self.points, node.domain, program.sizes)
-        text = points_text([extent for extent in found if not extent.is_whole] or found)
-        own = extents(to_set(node.domain, program.known), node.domain, program.sizes)
+        found = described(self.points, node.domain, program.sizes)
+        own = described(to_set(node.domain, program.known), node.domain, program.sizes)
         notes = [
-            Note(f"it is declared here, for {', '.join(str(extent) for extent in own)}", span)
-            for span in node.spans[:1]
+            Note(f"it is declared here, for {listed(own.extents)}", span) for span in node.spans[:1]
         ]
-        message = f"this reads the parameter '{name}' where there is none: {text}"
+        message = f"this reads the parameter '{name}' where there is none: {found}"
         sink.error("RNN402", message, self.span, notes)
 
 
@@ -225,7 +224,9 @@ def _beyond(
     beyond = [part.guard.restrict(c) for c in side.negated()]
     points = [to_set(domain, program.known) for domain in beyond]
     given = [points for points in points if not points.is_empty()]
-    return extents(given[0], variable.box, program.sizes)[position] if given else None
+    if not given:
+        return None
+    return described(given[0], variable.box, program.sizes).extents[position]
 
 
 def _whole_side(part: Part, position: int, is_high: bool, variable: Defined) -> list[str]:
@@ -250,12 +251,17 @@ def _check_output(variable: Defined, program: Program, sink: DiagnosticSink) -> 
         points = points.subtract(to_set(part.guard, program.known))
     if points.is_empty():
         return
-    found = extents(points, variable.box, program.sizes)
-    special = [extent for extent in found if not extent.is_whole] or found
-    parts = variable.parts[:_NOTES]
+    found = described(points, variable.box, program.sizes)
     sink.error(
         "RNN402",
-        f"output '{variable.name}' has no value {points_text(special)}",
-        parts[0].target if parts else None,
-        [Note(definition_note(part, variable, program), part.target) for part in parts],
+        f"output '{variable.name}' has no value {found}",
+        variable.parts[0].target if variable.parts else None,
+        _definitions(variable, program),
     )
+
+
+def _definitions(variable: Defined, program: Program) -> list[Note]:
+    """Where a variable is defined, and for which points."""
+    parts = {part.target: part for part in variable.parts}  # cases of one equation have one note
+    notes = [Note(definition_note(part, variable, program), span) for span, part in parts.items()]
+    return notes[:_NOTES]

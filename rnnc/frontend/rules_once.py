@@ -11,10 +11,9 @@ from rnnc.frontend.rules_text import (
     Extent,
     compact,
     definition_note,
+    described,
     equation_text,
-    extents,
     index_texts,
-    points_text,
     with_index,
 )
 
@@ -37,13 +36,13 @@ def _report(
     variable: Defined, first: Part, second: Part, program: Program, sink: DiagnosticSink
 ) -> None:
     both = first.guard.restrict(*second.guard.bounds, *second.guard.constraints)
-    shared = extents(to_set(both, program.known), variable.box, program.sizes)
+    shared = described(to_set(both, program.known), variable.box, program.sizes)
     sink.error(
         "RNN401",
-        f"'{variable.name}' is defined twice {points_text(shared)}",
+        f"'{variable.name}' is defined twice {shared}",
         second.target,
         (Note(definition_note(first, variable, program), first.target),),
-        _hints(variable, first, second, shared),
+        _hints(variable, first, second, shared.extents),
     )
 
 
@@ -78,7 +77,7 @@ def _hints(
         limited = f"{dim.name} < {compact(dim.upper - 1)}"
     else:
         return ()
-    if index_texts(first.target.text)[target] == dim.name:
+    if first.equation is not None and index_texts(first.target.text)[target] == dim.name:
         changed = with_index(first.target.text, target, limited)
         hints.append(
             f"if {dim.name} = {compact(point)} is special, restrict the other equation:"

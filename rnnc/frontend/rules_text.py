@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import islpy as isl
@@ -37,33 +37,68 @@ class Extent:
 
     @property
     def is_whole(self) -> bool:
-        return (
-            self.lower is not None
-            and self.upper is not None
-            and self.lower == self.dim.lower
-            and self.dim.upper is not None
-            and self.upper == self.dim.upper - 1
-        )
+        last = None if self.dim.upper is None else self.dim.upper - 1
+        return self.lower is not None and (self.lower, self.upper) == (self.dim.lower, last)
 
     @property
     def is_point(self) -> bool:
         return self.lower is not None and self.lower == self.upper
 
     def __str__(self) -> str:
-        if self.is_point and self.lower is not None:
-            return f"{self.dim.name} = {compact(self.lower)}"
-        if self.is_whole and self.dim.lower is not None and self.dim.upper is not None:
-            return f"all {self.dim.name} in {compact(self.dim.lower)}..{compact(self.dim.upper)}"
-        ends = ["" if end is None else compact(end) for end in (self.lower, self.upper)]
-        return f"{self.dim.name} = {' .. '.join(ends)}".rstrip()
+        name, lower, upper = self.dim.name, self.lower, self.upper
+        if lower is None:
+            return f"some {name}" if upper is None else f"{name} <= {compact(upper)}"
+        if upper is None:
+            return f"{name} >= {compact(lower)}"
+        if lower == upper:
+            return f"{name} = {compact(lower)}"
+        if self.is_whole:
+            return f"all {name} in {compact(lower)}..{compact(upper + 1)}"
+        return f"{name} = {compact(lower)} .. {compact(upper)}"
 
 
-def extents(points: isl.Set, box: Domain, sizes: Sequence[str]) -> tuple[Extent, ...]:
-    """The indices of a set along each dim of the box, in terms of the sizes."""
-    return tuple(
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A set of points in words: its extent along each dim, and whether it has all points of these
+    (`is_full`)."""
+
+    extents: tuple[Extent, ...]
+    is_full: bool
+
+    @property
+    def special(self) -> tuple[Extent, ...]:
+        """The extents that are not whole dims; all if there are none."""
+        return tuple(e for e in self.extents if not e.is_whole) or self.extents
+
+    def __str__(self) -> str:
+        """`at t = 0`, `for all t in 0..T`, `at some points with t = 0 .. T-1`."""
+        whole = all(extent.is_whole for extent in self.extents)
+        if not self.is_full:
+            return "at some points" if whole else f"at some points with {listed(self.special)}"
+        if not self.extents:
+            return "here"
+        return f"for {listed(self.extents)}" if whole else f"at {listed(self.special)}"
+
+
+def listed(found: Sequence[Extent]) -> str:
+    return ", ".join(str(extent) for extent in found)
+
+
+def described(points: isl.Set, box: Domain, sizes: Sequence[str]) -> Points:
+    """A set over the dims of a box, in terms of the sizes."""
+    found = tuple(
         Extent(dim, _end(points, place, sizes, False), _end(points, place, sizes, True))
         for place, dim in enumerate(box.dims)
     )
+    dims: list[Dim] = []
+    for extent in found:
+        if extent.lower is None or extent.upper is None:
+            return Points(found, False)
+        dims.append(replace(extent.dim, lower=extent.lower, upper=extent.upper + 1))
+    full = to_set(Domain(tuple(dims))).intersect_params(points.params())
+    if not _at_large(points).is_empty():
+        full, points = _at_large(full), _at_large(points)
+    return Points(found, bool(full.is_subset(points)))
 
 
 # Where a bound is the smaller of two, the one that holds for large sizes is told.
@@ -80,14 +115,32 @@ def _end(points: isl.Set, position: int, sizes: Sequence[str], upper: bool) -> P
 
 
 def _for_large(value: isl.PwAff, sizes: Sequence[str]) -> Poly | None:
-    pieces = [piece for piece in value.coalesce().get_pieces() if _holds_for_large(piece[0])]
+    pieces = value.coalesce().get_pieces()
+    if len(pieces) > 1:
+        pieces = [piece for piece in pieces if not _at_large(piece[0]).is_empty()]
     return _affine(pieces[0][1], sizes) if len(pieces) == 1 else None
 
 
-def _holds_for_large(condition: isl.Set) -> bool:
-    for position in range(condition.dim(isl.dim_type.param)):
-        condition = condition.fix_val(isl.dim_type.param, position, _LARGE + 2 * position)
-    return not condition.is_empty()
+def sizes_text(points: isl.Set, sizes: Sequence[str]) -> str:
+    """` when T = 1` if the set has points for these sizes only; else ''."""
+    names = {identifier(size): size for size in sizes}
+    parameters = points.params()
+    found: list[str] = []
+    for position in range(parameters.dim(isl.dim_type.param)):
+        value = parameters.plain_get_val_if_fixed(isl.dim_type.param, position)
+        name = str(parameters.get_dim_name(isl.dim_type.param, position))
+        if value.is_int() and name in names:
+            found.append(f"{names[name]} = {value.to_python()}")
+    return f" when {', '.join(found)}" if found else ""
+
+
+def _at_large(points: isl.Set) -> isl.Set:
+    """The points for some large sizes, each its own."""
+    for position in range(points.dim(isl.dim_type.param)):
+        name = str(points.get_dim_name(isl.dim_type.param, position))
+        size = _LARGE + sum(name.encode()) % 100
+        points = points.fix_val(isl.dim_type.param, position, size)
+    return points
 
 
 def _affine(aff: isl.Aff, sizes: Sequence[str]) -> Poly | None:
@@ -118,19 +171,13 @@ def first_point(points: isl.Set, box: Domain, sizes: Sequence[str]) -> str:
     return ", ".join(f"{d.name} = {compact(e)}" for d, e in zip(box.dims, known, strict=True))
 
 
-def points_text(found: Sequence[Extent]) -> str:
-    """`at t = 0`; dims of which the set has every index are not mentioned, if others are."""
-    special = [extent for extent in found if not extent.is_whole]
-    if not special:
-        return f"for {', '.join(str(extent) for extent in found)}" if found else "here"
-    return f"at {', '.join(str(extent) for extent in special)}"
-
-
 def definition_note(part: Part, variable: Defined, program: Program) -> str:
     """`this equation defines it for all t in 0..T`."""
-    what = "this equation defines it" if part.equation is not None else "it is given"
-    found = extents(to_set(part.guard, program.known), variable.box, program.sizes)
-    return f"{what} for {', '.join(str(extent) for extent in found)}" if found else f"{what} here"
+    what = "this equation defines it" if part.equation is not None else "the input has it"
+    found = described(to_set(part.guard, program.known), variable.box, program.sizes)
+    if not found.is_full:
+        return f"{what} {found}"
+    return f"{what} for {listed(found.extents)}" if found.extents else f"{what} here"
 
 
 # ---- source text ------------------------------------------------------------------------------
