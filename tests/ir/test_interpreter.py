@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rnnc.diagnostics import Source
 from rnnc.ir.evaluate import Array, EvaluationError
 from rnnc.ir.graph import Graph
 from rnnc.ir.initial import random_params
 from rnnc.ir.interpreter import interpret
+from rnnc.ir.parser import parse
 from rnnc.ir.signature import input_signature, output_signature, param_signature
-from tests.ir.graphs import graph
+from tests.ir.graphs import graph, graph_text
 from tests.ir.recurrences import recurrences, sizes
 from tests.tolerance import assert_close
 
@@ -118,8 +120,9 @@ def test_backward_reading_starts_at_the_own_end() -> None:
 def test_a_reset_begins_a_new_sequence() -> None:
     given, x = weights(2, 3), RANDOM.normal(size=(6, 3, 3))
     resets = np.zeros((6, 3), bool)
-    resets[2, 0] = resets[5, 0] = True
+    resets[2, 0] = resets[4, 0] = True
     resets[0, 1] = True  # the first step begins a sequence anyway
+    resets[4, 2] = True  # a sequence like one of row 0, with another one before it
     start = RANDOM.normal(size=(2, 3, 3))
     found = interpret(
         graph("stacked_rnn"),
@@ -128,7 +131,7 @@ def test_a_reset_begins_a_new_sequence() -> None:
         given,
         resets=resets,
     )
-    for row, cuts in enumerate(([0, 2, 5, 6], [0, 6], [0, 6])):
+    for row, cuts in enumerate(([0, 2, 4, 6], [0, 6], [0, 4, 6])):
         for begin, end in itertools.pairwise(cuts):
             y, last = stacked_rnn(x[begin:end, row], start[:, row], given)
             assert_close(found["y"][begin:end, row], y, np.float64, 6)
@@ -229,6 +232,21 @@ def test_data_dependent_reads_are_checked(index: int) -> None:
     left = np.asarray([[-1], [index]])
     with pytest.raises(EvaluationError, match=rf"{index} is outside -1\.\.1"):
         interpret(graph("tree"), {"N": 2}, {"x": x, "left": left, "right": none}, {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("3*floor((t)/3) - 1 >= 0", "3*floor((t)/3) >= 0", "h is defined 2 times"),
+        ("h[t - 1])", "fresh[t - 1])", "fresh is read outside its domain"),
+        ("h[t - 1])", "h[t])", "needs itself"),
+    ],
+)
+def test_wrong_graphs_do_not_pass_for_right_ones(old: str, new: str, message: str) -> None:
+    text = graph_text("clockwork").replace(old, new)
+    program = parse(Source("g.rir", text))
+    with pytest.raises(AssertionError, match=message):
+        interpret(program, {"T": 4}, {"x": np.ones((4, 1))}, {})
 
 
 @pytest.mark.filterwarnings("error")
