@@ -127,7 +127,9 @@ def _cases(group: Reads, known: Assumptions) -> list[Reads]:
     problem of its own, whose order may be another (`h[u, i-1+2*u]`)."""
     for name in dict.fromkeys(chain.from_iterable(read.reader_dims for read in group)):
         dims = [read.points.dim(name) for read in group if name in read.reader_dims]
-        if len(dims) < len(group) or any(step(read, name) != Poly() for read in group):
+        if len(dims) < len(group):
+            continue
+        if any(looks(read, name, sign, known) for read in group for sign in (1, -1)):
             continue
         lower = dims[0].lower
         if lower is None or not all(dim.static and dim.lower == lower for dim in dims):
