@@ -1,0 +1,1 @@
+"""Weights of other frameworks, as parameters of rnnc's standard library."""
