@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 
 @total_ordering
@@ -216,6 +216,7 @@ class Poly:
 PolyLike = Poly | int | str
 
 
+@lru_cache(maxsize=1 << 14)  # the same few monomials are sorted over and over
 def _order(monomial: Monomial) -> tuple[bool, int, tuple[str, ...]]:
     """Names before the constant, higher degree first, then by text."""
     degree = sum(power for _, power in monomial)
