@@ -68,9 +68,21 @@ def never_negative(poly: Poly) -> bool:
 
 
 def interval(index: Poly, points: Domain) -> Interval:
-    """The least box around an affine index over a domain (each dim on its own)."""
+    """The least box around an affine index over a domain.
+
+    Each dim counts on its own, and each constraint that bounds the index directly (`t - i >= 0`).
+    """
     lower, upper = relaxed(index)
-    return Interval(_extreme(lower, points, -1), _extreme(upper, points, 1))
+    low, high = _extreme(lower, points, -1), _extreme(upper, points, 1)
+    for constraint in points.constraints:
+        for sign in (1, -1) if constraint.relation == "==" else (1,):
+            below = (index - constraint.poly * sign).constant
+            above = (index + constraint.poly * sign).constant
+            if below is not None and (low is None or larger(low, Poly.of(below)) != low):
+                low = Poly.of(below)
+            if above is not None and (high is None or smaller(high, Poly.of(above)) != high):
+                high = Poly.of(above)
+    return Interval(low, high)
 
 
 def relaxed(index: Poly) -> tuple[Poly, Poly]:

@@ -42,12 +42,12 @@ def stuck(reads: Sequence[VariableRead], known: Assumptions) -> tuple[Reads, ...
                 found += stuck(rest, known)
                 break
         else:
-            followed = _followed(group, known)
             cases = _cases(group, known)
-            if len(followed) < len(group):
-                found += stuck(followed, known)
-            elif cases:
+            followed = () if cases else _followed(group, known)
+            if cases:
                 found += [left for case in cases for left in stuck(case, known)]
+            elif len(followed) < len(group):
+                found += stuck(followed, known)
             elif not _has_affine_order(group, known):
                 found.append(group)
     return tuple(found)
@@ -131,10 +131,13 @@ def _cases(group: Reads, known: Assumptions) -> list[Reads]:
             continue
         if any(looks(read, name, sign, known) for read in group for sign in (1, -1)):
             continue
-        lower = dims[0].lower
-        if lower is None or not all(dim.static and dim.lower == lower for dim in dims):
+        starts = [None if dim.lower is None else dim.lower.constant for dim in dims]
+        known_starts = [start for start in starts if start is not None]
+        if len(known_starts) < len(dims) or not all(dim.static for dim in dims):
             continue
-        count = max((_count(dim) for dim in dims), default=0)
+        lower = Poly.of(min(known_starts))
+        ends = (start + _count(dim) for start, dim in zip(known_starts, dims, strict=True))
+        count = max(ends) - min(known_starts)
         values = [lower + index for index in range(count)]
         if count > 1:
             return [_at(group, name, value, known) for value in values]
@@ -154,7 +157,8 @@ def _at(group: Reads, name: str, value: Poly, known: Assumptions) -> Reads:
             replace(dim, lower=value, upper=value + 1) if dim.name == name else dim
             for dim in read.points.dims
         )
-        points = Domain(dims, read.points.constraints).substitute({name: value})
+        limits = (*read.points.constraints, *read.points.bounds)
+        points = Domain(dims, limits).substitute({name: value})
         if not is_empty(points, known):
             access = tuple(index.substitute({name: value}) for index in read.access)
             fixed.append(replace(read, points=points, access=access))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rnnc.analysis.sets import implies, is_empty
 from rnnc.diagnostics import Span
-from rnnc.frontend.context import Context, Split
+from rnnc.frontend.context import Context, Split, Unroll
 from rnnc.frontend.emit import identity
 from rnnc.frontend.values import BAD, UNKNOWN, Record, Tensor, Value
 from rnnc.frontend.variables import Group, Variable
@@ -50,6 +50,7 @@ def read_field(
     """One field; raises Split where the region meets points of several types."""
     if name not in variable.groups:
         return BAD if variable.is_bad else UNKNOWN
+    _separate(indices, context, span)
     where, region = _image(variable, point, indices, context)
     group = _group(variable.groups[name], where, region, context)
     if group.type is None:
@@ -75,6 +76,21 @@ def read_field(
     cases = [replace(operand, guard=context.region), *(index.read for index in data)]
     hint = f"{context.hint}.{variable.id}"
     return context.session.emitter.merge(cases, context.region, type, hint, span)
+
+
+def _separate(indices: Sequence[PointIndex], context: Context, span: Span) -> None:
+    """Takes a static dim point by point where it shifts a read along a run-time dim.
+
+    `h[u, i-1+2*u]` runs one way for u = 0 and the other way for u = 1: no order serves both.
+    """
+    region = context.region
+    for index in indices:
+        if not isinstance(index, Poly):
+            continue
+        inside = [name for name in index.names if name in region.names]
+        static = [name for name in inside if region.dim(name).static]
+        if static and len(static) < len(inside):
+            raise Unroll(static[0], span)
 
 
 def _image(

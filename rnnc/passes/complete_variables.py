@@ -22,6 +22,7 @@ from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand, Output
 from rnnc.ir.ops import is_statement, op
 from rnnc.ir.poly import Poly
+from rnnc.ir.reads import index_positions, value_operands
 from rnnc.passes.rewrite import Rewriter, identity
 
 
@@ -31,6 +32,9 @@ class CompleteVariables:
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)
+        for node in graph.nodes:
+            if node.op.name == "merge" and index_positions(node):
+                gather_by_copy(rewriter, node)
         outputs = tuple(own_variable(rewriter, output) for output in graph.outputs)
         for node in graph.inputs():
             pad(rewriter, node)
@@ -43,6 +47,29 @@ class CompleteVariables:
             complete(rewriter, rewriter[name], box)
         rewriter.changed = True
         return rewriter.finish(outputs)
+
+
+def gather_by_copy(rewriter: Rewriter, node: Node) -> None:
+    """Makes each case that reads at a data-dependent index a copy of what it reads."""
+    cases: list[Operand] = []
+    for case in value_operands(node):
+        indices = [index for index in case.access if isinstance(index, DataIndex)]
+        if not indices:
+            cases.append(case)
+            continue
+        assert case.guard is not None
+        places = {index.operand: 1 + number for number, index in enumerate(indices)}
+        access = tuple(
+            replace(index, operand=places[index.operand]) if isinstance(index, DataIndex) else index
+            for index in case.access
+        )
+        reads = (replace(case, access=access, guard=None),)
+        reads += tuple(node.operands[index.operand] for index in indices)
+        copy = replace(node, domain=tightened(case.guard))
+        type = replace(node.type, range=None)
+        made = rewriter.derive(copy, op("cast", dtype=node.type.dtype), reads, type=type)
+        cases.append(Operand(made.id, identity(made.domain), case.guard))
+    rewriter.put(replace(node, operands=tuple(cases)))
 
 
 def own_variable(rewriter: Rewriter, output: Output) -> Output:

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import networkx as nx
+
 from rnnc.analysis.regions import region
 from rnnc.analysis.sets import is_empty
 from rnnc.ir.domain import Domain
-from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.ir.graph import DataIndex, Graph, Node, Operand
+from rnnc.ir.reads import value_operands
 from rnnc.passes.rewrite import Rewriter, moved, point_of
 
 
@@ -30,7 +33,34 @@ class ResolveReads:
                 resolve(rewriter, region(node, operand), operand) for operand in node.operands
             )
             rewriter.put(replace(rewriter[node.id], operands=operands))
+        keep_variables_on_cycles(rewriter)
         return rewriter.finish()
+
+
+def keep_variables_on_cycles(rewriter: Rewriter) -> None:
+    """Undoes what closed a cycle without a variable: a recurrence goes round through one."""
+    inner: nx.DiGraph[str] = nx.DiGraph(
+        (operand.source, node.id)
+        for node in rewriter.nodes.values()
+        if node.op.name != "merge"
+        for operand in node.operands
+        if rewriter[operand.source].op.name != "merge"
+    )
+    component: dict[str, int] = {}
+    for number, members in enumerate(nx.strongly_connected_components(inner)):
+        component |= dict.fromkeys(members, number)
+    for node in list(rewriter.graph.nodes):
+        now = rewriter[node.id]
+        if now.op.name == "merge":
+            continue
+        operands = tuple(
+            before
+            if after.source != before.source
+            and component.get(after.source, -1) == component.get(node.id, -2)
+            else after
+            for before, after in zip(node.operands, now.operands, strict=True)
+        )
+        rewriter.put(replace(now, operands=operands))
 
 
 def resolve(rewriter: Rewriter, points: Domain, operand: Operand) -> Operand:
@@ -50,12 +80,12 @@ def covering_case(source: Node, points: Domain, operand: Operand) -> Operand | N
     values = point_of(source, operand.access)
     if values is None:
         return None
-    for case in source.operands:
+    for case in value_operands(source):
         assert case.guard is not None
         limits = [c.substitute(values) for c in (*case.guard.bounds, *case.guard.constraints)]
         outside = [points.restrict(part) for limit in limits for part in limit.negated()]
         if all(is_empty(part) for part in outside):
-            if any(not hasattr(index, "terms") for index in case.access):
+            if any(isinstance(index, DataIndex) for index in case.access):
                 return None  # a data-dependent index belongs to the merge
             return moved(case, values)
     return None

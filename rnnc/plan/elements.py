@@ -15,6 +15,7 @@ from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
 from rnnc.ir.ops import ReductionKind
 from rnnc.ir.poly import Poly, PolyLike
+from rnnc.ir.reads import value_operands
 from rnnc.ir.types import DType, promote
 from rnnc.plan.expression import (
     Apply,
@@ -77,14 +78,15 @@ class ElementBuilder:
             case "fft" | "ifft":
                 raise unsupported(node, f"'{name}' has no CPU kernel yet")
         arguments = [
-            self.operand(node, position, point, axes) for position in range(len(node.operands))
+            self.operand(node, position, point, axes)
+            for position in range(len(value_operands(node)))
         ]
         return Apply(name, self.promoted(node, arguments), dtype, node.op.attributes)
 
     def promoted(self, node: Node, arguments: list[Expression]) -> tuple[Expression, ...]:
         """Arguments brought to the dtype in which the op computes."""
         name = node.op.name
-        dtypes = [self.graph[read.source].type.dtype for read in node.operands]
+        dtypes = [self.graph[read.source].type.dtype for read in value_operands(node)]
         if name in ("cast", "not"):
             return tuple(arguments)
         if name in ("eq", "ne", "lt", "le", "gt", "ge"):
