@@ -72,7 +72,7 @@ def meaning(text: str) -> list[object]:
                 case _:
                     rows.setdefault("Equation", []).append(outline(statement))
         if isinstance(definition, ast.Model):
-            rows["Equation"].sort()
+            rows.setdefault("Equation", []).sort()
         head = [definition.name, definition.docstring, outline(definition.statics)]
         if isinstance(definition, ast.Cell):
             head += [outline(definition.arguments), outline(definition.results)]
