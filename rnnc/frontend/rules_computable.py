@@ -17,17 +17,19 @@ _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 def check_computable(program: Program, sink: DiagnosticSink) -> None:
     names = {node: variable.nodes[0] for node, variable in program.by_node.items()}
-    reads = variable_reads(program.graph, names)
-    for group in stuck(reads, program.known):
-        _report_group(_Words(program), _in_source_order(program, group), sink)
+    distinct: dict[object, VariableRead] = {}  # a read that is written twice is one for the order
+    for read in _in_source_order(program, variable_reads(program.graph, names)):
+        distinct.setdefault((read.reader, read.source, read.points, read.access), read)
+    for group in stuck(tuple(distinct.values()), program.known):
+        _report_group(_Words(program), group, sink)
 
 
-def _in_source_order(program: Program, group: Reads) -> Reads:
+def _in_source_order(program: Program, reads: Reads) -> Reads:
     def place(read: VariableRead) -> tuple[int, int]:
         span = read_span(program, program.graph[read.at], read.read)
         return (span.line, span.column) if span else (0, 0)
 
-    return tuple(sorted(group, key=place))
+    return tuple(sorted(reads, key=place))
 
 
 def _report_group(words: _Words, group: Reads, sink: DiagnosticSink) -> None:
