@@ -17,6 +17,8 @@ from rnnc.ir.signature import param_signature
 from tests.oracles.arrays import Array, Arrays
 from tests.oracles.case import Case
 from tests.oracles.cases import CASES
+from tests.oracles.grids import hmlstm_states
+from tests.oracles.memory import act_thoughts
 from tests.tolerance import assert_close
 
 BATCH = 3
@@ -37,7 +39,7 @@ def compare(
     """Fails unless the interpreter computes what the oracle does. The parameters, as they are
     read by the oracle."""
     inputs = case.draw_inputs(sizes, BATCH, seed=1)
-    params = Arrays(case.draw_params(param_signature(graph(case), sizes), seed=2))
+    params = Arrays(case.draw_params(param_signature(graph(case), sizes)))
     expected = case.expected(params, inputs, sizes, lengths, resets)
     found = interpret(
         graph(case), sizes, inputs, dict(params.values), lengths=lengths, resets=resets
@@ -84,3 +86,46 @@ def test_resets(case: Case) -> None:
     resets[2, 1] = resets[3, 1] = True
     resets[0, 2] = resets[5 % case.sizes["T"], 2] = True
     compare(case, case.sizes, resets=resets)
+
+
+# ---- the made-up values reach every branch ----------------------------------------------------
+
+
+def named(name: str) -> tuple[Case, Arrays, dict[str, Array]]:
+    """A case with the parameters and inputs of `test_equations`."""
+    case = next(case for case in CASES if case.name == name)
+    params = Arrays(case.draw_params(param_signature(graph(case), case.sizes)))
+    return case, params, case.draw_inputs(case.sizes, BATCH, seed=1)
+
+
+def test_hmlstm_copies_updates_and_flushes() -> None:
+    case, params, inputs = named("hmlstm_network")
+    operations: set[str] = set()
+    for row in range(BATCH):
+        x = Arrays({"x": inputs["x"][:, row]})
+        operations |= set(hmlstm_states(params, x, case.sizes)[2])
+    assert operations == {"copy", "flush", "update"}
+
+
+@pytest.mark.parametrize("name", ["seq2seq_greedy", "attention_translator"])
+def test_some_sentences_end_and_some_do_not(name: str) -> None:
+    case, params, inputs = named(name)
+    tokens = case.expected(params, inputs, case.sizes)["token"]
+    ended = np.any(tokens == case.sizes["eos"], axis=0)
+    assert np.any(ended)
+    assert not np.all(ended)
+    assert np.any(tokens[0] != case.sizes["eos"])
+
+
+@pytest.mark.parametrize("name", ["act_rnn", "act_rnn-hasty"])
+def test_some_steps_are_thought_about_for_longer(name: str) -> None:
+    case, params, inputs = named(name)
+    most, eps = (2, 0.25) if case.settings else (10, 0.01)
+    counts: set[int] = set()
+    for row in range(BATCH):
+        state = np.zeros(case.sizes["H"])
+        for step in inputs["x"][:, row].astype(np.float64):
+            thoughts = act_thoughts(most, eps, params, step, state)
+            state = sum((weight * s for weight, s in thoughts), start=np.zeros_like(state))
+            counts.add(len(thoughts))
+    assert len(counts) > 1

@@ -77,6 +77,7 @@ class Case:
     extents: Sequence[str] = ("T",)
     settings: Mapping[str, Static] = field(default_factory=dict)
     scale: float = 1.0
+    seed: int = 2  # of the parameters
     least: int = 0  # the least extent for which there is a result
 
     def __str__(self) -> str:
@@ -98,14 +99,12 @@ class Case:
             for name, given in self.inputs.items()
         }
 
-    def draw_params(
-        self, signature: Mapping[str, tuple[str, tuple[int, ...]]], seed: int
-    ) -> dict[str, Array]:
+    def draw_params(self, signature: Mapping[str, tuple[str, tuple[int, ...]]]) -> dict[str, Array]:
         """Values for parameters of these dtypes ("real", "complex", "int", "bool") and shapes.
 
         Nothing is zero or one, so that nothing hides what it is added to or multiplied with.
         """
-        random, found = np.random.default_rng(seed), dict[str, Array]()
+        random, found = np.random.default_rng(self.seed), dict[str, Array]()
         for path, (dtype, shape) in signature.items():
             # Products with a vector of numbers of size one stay of size one.
             size = self.scale / np.sqrt(shape[-1] if len(shape) > 1 else 2)
@@ -203,6 +202,7 @@ def case(
     extents: str = "T",
     text: str = "",
     scale: float = 1.0,
+    seed: int = 2,
     least: int = 0,
     **settings: Static,
 ) -> Case:
@@ -221,6 +221,7 @@ def case(
         extents=extents.split(),
         settings=settings,
         scale=scale,
+        seed=seed,
         least=least,
     )
 

@@ -22,12 +22,13 @@ MEMORIES = (
     case(
         "seq2seq",
         "seq2seq_greedy",
-        attention.seq2seq_greedy(2, 3),
-        "V=6 D=3 H=5 L=2 S=4 T=9 bos=2 eos=3",
+        attention.seq2seq_greedy(2, 5),
+        "V=6 D=3 H=5 L=2 S=4 T=9 bos=2 eos=5",
         "source: S B = words",
         "token: T B, length: B",
         extents="S T",
-        scale=3.0,
+        scale=4.0,
+        seed=0,  # some sentences end, some do not
     ),
     case(
         "bahdanau",
