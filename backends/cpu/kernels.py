@@ -20,6 +20,7 @@ from .packing import Factor, Products, products
 from .target import CpuTarget
 from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 
+_MOST_ROWS = 6  # heights of register tiles: each is code of its own
 _ROW_BLOCK = 48  # rows of one work item: its left operands stay in the first-level cache
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
 
@@ -251,7 +252,7 @@ class KernelEmitter:
         """Rows start..stop of one column tile, in register tiles of nearly equal height."""
         b = self.b
         widths = [len(step.slots) * found.width for step in found.passes]
-        most = min(rows_that_fit(width, self.target) for width in widths)
+        most = min(_MOST_ROWS, *(rows_that_fit(width, self.target) for width in widths))
         sums = [b.local("sums", most * width * self.lanes) for width in widths]
         count = b.let(stop - start, "count")
         tiles = b.let(ceiling_quotient(count, most), "tiles")
