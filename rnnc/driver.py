@@ -76,19 +76,11 @@ def format_source(source: Source) -> str:
 def diagnose(source: Source) -> tuple[Diagnostic, ...]:
     """Every mistake and warning of a file and of what it imports, in source order.
 
-    Every model is checked with its sizes as symbols, and every cell that a model calls.
+    Sizes are symbols; every cell is checked by itself.
     """
-    from rnnc.frontend import ast
-    from rnnc.frontend.inference import elaborate_model
-    from rnnc.frontend.modules import Library
+    from rnnc.frontend.check import check
 
-    sink = DiagnosticSink()
-    library = Library(sink)
-    module = library.load(source)
-    for definition in module.own.values():
-        if isinstance(definition, ast.Model):
-            elaborate_model(definition, module, library, {}, sink, checking=True)
-    return sink.sorted()
+    return check(source)
 
 
 # ---- what needs sizes -------------------------------------------------------------------------
