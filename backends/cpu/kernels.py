@@ -317,9 +317,7 @@ class KernelEmitter:
 
     def vector_offset(self, factor: Factor, env: Environment, row: Expr) -> Expr:
         """Where the vector's element 0 stands for one row."""
-        emitter = Emitter(
-            self.b, self.layout, {**env, factor.contraction: int64(0)}, row, None, {}
-        )
+        emitter = Emitter(self.b, self.layout, {**env, factor.contraction: int64(0)}, row, None, {})
         return emitter.offset(self.layout.places[factor.vector.buffer], factor.vector)
 
     def epilogue(

@@ -115,7 +115,8 @@ def wave_loops(boxes: tuple[Box, ...], rest: Poly, scale: int, wave: str) -> tup
 
     A point lies in wave w iff `scale*w <= sum weight*i + rest < scale*(w+1)`. Every loop's bounds
     leave room for the dims inside it, so that no test is needed in the innermost one. The dims
-    come in the order of the loops; those of weight zero run over their whole box.
+    come in the order of the loops; those of weight zero run over their whole box, and at least one
+    has another weight.
     """
     low = Poly.of(wave) * scale - rest  # sum weight*i lies in low .. low + scale - 1
     high = low + (scale - 1)

@@ -50,7 +50,7 @@ def recurrences(graph: Graph) -> dict[str, int]:
     inner: nx.DiGraph[str] = nx.DiGraph(
         (source, reader)
         for source, reader, operand in graph.structure.edges(data="operand")
-        if not steps_statically(graph[source], operand)
+        if not steps_statically(graph[source], graph[reader], operand)
     )
     found: dict[str, int] = {}
     for number, component in enumerate(nx.strongly_connected_components(inner)):
@@ -59,10 +59,13 @@ def recurrences(graph: Graph) -> dict[str, int]:
     return found
 
 
-def steps_statically(source: Node, operand: Operand) -> bool:
+def steps_statically(source: Node, reader: Node, operand: Operand) -> bool:
     """Whether the edge goes from one point of a static dim to another."""
     return any(
-        dim.static and isinstance(index, Poly) and index != Poly.of(dim.name)
+        dim.static
+        and dim.name in reader.domain.names
+        and isinstance(index, Poly)
+        and index != Poly.of(dim.name)
         for dim, index in zip(source.domain.dims, operand.access, strict=True)
     )
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from rnnc.ir.graph import Graph
 from rnnc.passes.bind_sizes import BindSizes
+from rnnc.passes.drop_unit_dims import DropUnitDims
 from rnnc.passes.eliminate_common import EliminateCommon
 from rnnc.passes.eliminate_dead import EliminateDead
 from rnnc.passes.hoist_sums import HoistSums
+from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
 from rnnc.passes.rewrite import Pass
@@ -22,10 +24,13 @@ def pipeline() -> tuple[Pass, ...]:
         EliminateDead(),  # before any work is spent on what nobody reads
         ResolveReads(),  # an aliased variable would hide the op behind it from the next ones
         UnrollReductions(),  # before views: each term then picks its own neighbour
+        ResolveReads(),  # a written-out term reads one case of what it read
+        DropUnitDims(),  # terms and first layers get the dims of what they are combined with
         PushViews(),  # gates become blocks of weights
         SplitConcatProducts(),  # makes views of weights; a view of a view is composed next
         PushViews(),
-        ResolveReads(),  # copied bodies may read variables at fixed points now
+        PropagateCopies(),  # picks of stacked neighbours became copies of them
+        ResolveReads(),  # what was copied may be a variable, met in one case
         EliminateCommon(),  # before sums are regrouped: equal terms must be one term
         HoistSums(),  # last that creates nodes: it looks at the final recurrences
         EliminateDead(),

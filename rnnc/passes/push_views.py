@@ -75,6 +75,8 @@ def push(rewriter: Rewriter, view: Node) -> list[str]:
         at = cast(Poly, view.op["at"]).constant
         if at is not None:
             rewriter.put(alias(view, operands[at]))
+    elif name == "reshape" and view.op.name == "pick" and axis == 0:
+        return row_of_reshape(rewriter, view, source, operands[0])
     elif name in ("stack", "reduce_axis"):
         if name == "stack" and axis == 0:
             return []
@@ -87,6 +89,19 @@ def push(rewriter: Rewriter, view: Node) -> list[str]:
         parts = [narrowed(operand, inner_axis) for operand in operands]
         rewriter.put(replace(view, op=op(name, **attributes), operands=tuple(parts)))
     return made
+
+
+def row_of_reshape(rewriter: Rewriter, view: Node, source: Node, operand: Operand) -> list[str]:
+    """A row of a vector that was given the shape of a matrix is a slice of the vector."""
+    at = cast(Poly, view.op["at"])
+    if source.type.rank != 2 or rewriter[operand.source].type.rank != 1:
+        return []
+    start = at * source.type.shape[1]
+    if start.constant is None:
+        return []
+    stop = start + source.type.shape[1]
+    rewriter.put(replace(view, op=op("slice", axis=0, start=start, stop=stop), operands=(operand,)))
+    return [view.id]
 
 
 def alias(view: Node, operand: Operand) -> Node:

@@ -1,6 +1,9 @@
-"""Writes out short reductions over static grid points.
+"""Writes out short reductions over static grid points, and over short leading axes.
 
     a[t] = reduce{kind=sum}(b[d, t]) over d in 0..2       becomes      a[t] = b[0, t] + b[1, t]
+    a[t]: real[H] = reduce_axis{kind=sum, axis=0}(b[t]: real[2, H])
+becomes
+    a[t] = pick{axis=0, at=0}(b[t]) + pick{axis=0, at=1}(b[t])
 
 Legal always (the terms keep their order). It pays where the terms differ in more than the index:
 each then meets its own neighbour or weight without a test.
@@ -32,6 +35,8 @@ class UnrollReductions:
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)
         for node in graph.nodes:
+            if node.op.name == "reduce_axis":
+                unroll_axis(rewriter, node, self.limit)
             points = static_points(node, self.limit)
             if points is not None:
                 unroll(rewriter, rewriter[node.id], points)
@@ -69,21 +74,41 @@ def static_points(node: Node, limit: int) -> list[dict[str, int]] | None:
     return kept or None
 
 
+def unroll_axis(rewriter: Rewriter, node: Node, limit: int) -> None:
+    """Writes out a reduction over a short leading axis of a matrix or more."""
+    [read] = node.operands
+    shape = rewriter[read.source].type.shape
+    size = shape[0].constant if shape else None
+    kind = cast(str, node.op["kind"])
+    if node.op["axis"] != 0 or len(shape) < 2 or kind not in COMBINERS:
+        return
+    if size is None or not 1 < size <= limit:
+        return
+    rows = [
+        rewriter.derive(node, op("pick", axis=0, at=Poly.of(number)), (read,))
+        for number in range(size)
+    ]
+    fold(rewriter, node, kind, [Operand(row.id, identity(node.domain)) for row in rows])
+
+
+def fold(rewriter: Rewriter, node: Node, kind: str, terms: list[Operand]) -> None:
+    """Makes the node the combination of two or more terms, from left to right."""
+    combine = op(COMBINERS[kind])
+    total = terms[0]
+    for term in terms[1:-1]:
+        partial = rewriter.derive(node, combine, (total, term))
+        total = Operand(partial.id, identity(node.domain))
+    rewriter.put(replace(node, op=combine, operands=(total, terms[-1]), bound=None))
+
+
 def unroll(rewriter: Rewriter, node: Node, points: list[dict[str, int]]) -> None:
     terms = [instance(rewriter, node.operands[0], point) for point in points]
     if node.op.name == "reduce":
-        combine = op(COMBINERS[cast(str, node.op["kind"])])
         if len(terms) == 1:
             only = op("cast", dtype=node.type.dtype)
             rewriter.put(replace(node, op=only, operands=(terms[0],), bound=None))
-            return
-        total = terms[0]
-        for position, term in enumerate(terms[1:], start=2):
-            if position == len(terms):
-                rewriter.put(replace(node, op=combine, operands=(total, term), bound=None))
-                return
-            partial = rewriter.derive(node, combine, (total, term))
-            total = Operand(partial.id, identity(node.domain))
+        else:
+            fold(rewriter, node, cast(str, node.op["kind"]), terms)
     elif node.op.name == "stack_points":
         rewriter.put(replace(node, op=op("stack"), operands=tuple(terms), bound=None))
     else:

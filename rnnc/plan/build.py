@@ -139,10 +139,27 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         else:
             offset = dict(component.timing.offsets)
             key = {name: offset[name] for name in component.nodes}
-            phases = placed(graph, nodes, key, lambda _, read: read.here, inner)
+            phases = placed(graph, nodes, key, same_wave(component.timing), inner)
             found.append(Draft(wave, component.waves, phases))
     flush()
     return tuple(found)
+
+
+def same_wave(timing: Timing) -> Callable[[Node, Read], bool]:
+    """Whether a statement may read what is computed in its own wave."""
+    weights = dict(timing.weights)
+
+    def waits(reader: Node, read: Read) -> bool:
+        later = timing.offset(reader.id) - timing.offset(read.source.id)
+        for name in reader.domain.names:
+            later = later + Poly.of(name) * weights.get(name, 0)
+        for name, index in read.access.items():
+            if not isinstance(index, Poly):
+                return False  # a whole range is finished in earlier waves
+            later = later - index * weights.get(name, 0)
+        return later.constant is None or later.constant < timing.scale
+
+    return waits
 
 
 def placed(

@@ -10,50 +10,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rnnc.ir.graph import Graph, Node, Operand
-from rnnc.ir.ops import is_pointwise, is_statement, is_view
-from rnnc.ir.poly import Poly
+from rnnc.analysis.dependence import Access, sources
+from rnnc.ir.graph import Graph, Node
+from rnnc.ir.ops import is_pointwise, is_statement
 from rnnc.passes.rewrite import is_identity
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A statement that another one reads: directly at the same point, or otherwise."""
+    """A statement that another one reads, at `access` (over the reader's indices).
+
+    `direct`: by a pointwise op, at the reader's own point, same shape and domain, and not through
+    a variable or a view.
+    """
 
     source: Node
-    direct: bool  # pointwise, at the reader's own point, same shape and domain
-    here: bool  # possibly at the reader's own point
+    access: Access
+    direct: bool
 
 
 def reads(graph: Graph, node: Node) -> Iterator[Read]:
     """Every statement that a statement reads, through views and variables."""
     for operand in node.operands:
-        yield from _reads(graph, node, operand, is_pointwise(node.op), True)
-
-
-def _reads(
-    graph: Graph, reader: Node, operand: Operand, pointwise: bool, here: bool
-) -> Iterator[Read]:
-    source = graph[operand.source]
-    own = here and all(
-        index == Poly.of(name)
-        for name, index in zip(source.domain.names, operand.access, strict=True)
-    )
-    if is_statement(source.op):
+        first = graph[operand.source]
         direct = (
-            pointwise
-            and own
-            and is_identity(reader, operand, source)
-            and source.domain == reader.domain
-            and source.type.shape == reader.type.shape
+            is_pointwise(node.op)
+            and is_statement(first.op)
+            and is_identity(node, operand, first)
+            and first.domain == node.domain
+            and first.type.shape == node.type.shape
         )
-        yield Read(source, direct, own)
-    elif source.op.name == "merge":
-        for case in source.operands:
-            yield Read(graph[case.source], False, own)
-    elif is_view(source.op):
-        for inner in source.operands:
-            yield from _reads(graph, reader, inner, False, own)
+        for source, access, _ in sources(graph, operand, True):
+            yield Read(source, access, direct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +111,8 @@ def sorted_by_dependence(
                 (
                     read.source
                     for read in pending
-                    if waits(node, read)
-                    and read.source.id in inside
+                    if read.source.id in inside
+                    and waits(node, read)
                     and read.source.id not in done
                     and read.source.id not in open_nodes
                 ),
