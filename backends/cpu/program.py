@@ -21,10 +21,8 @@ SINGLE, GENERAL = "rnnc_forward_single", "rnnc_forward_general"
 def functions(plan: Plan, target: CpuTarget) -> tuple[Function, Function]:
     """(`rnnc_forward_single`, `rnnc_forward_general`)."""
     packs = tuple(factor.pack for _, _, factor in packed(plan, target))
-    return tuple(  # type: ignore[return-value]
-        function(plan, target, packs, name, single)
-        for name, single in ((SINGLE, True), (GENERAL, False))
-    )
+    single = function(plan, target, packs, SINGLE, single=True)
+    return single, function(plan, target, packs, GENERAL, single=False)
 
 
 def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:

@@ -149,9 +149,11 @@ def distance(
         if name in source.domain.names and name in reader.domain.names:
             box = tightened(source.domain).dim(name)
             extent = box.extent.constant if box.static else None
-            if extent is not None and reader.id == source.id:
-                if (low is not None and low >= extent) or (high is not None and high <= -extent):
-                    return None
+            beyond_end = extent is not None and (
+                (low is not None and low >= extent) or (high is not None and high <= -extent)
+            )
+            if beyond_end and reader.id == source.id:
+                return None
         unit = [tuple(sign * (other == number) for other in range(len(dims))) for sign in (1, -1)]
         if high is None:
             rays.append(unit[0])

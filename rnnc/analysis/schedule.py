@@ -1,8 +1,8 @@
 """A legal schedule of least latency for every component of the dependence graph.
 
 Strongly connected components in topological order. One that does not depend on itself is computed
-for all points at once (`parallel`). Any other gets one rational vector alpha and an offset gamma for
-each statement (`affine`: wave = floor(alpha . i + gamma)), found by cycle cuts; where no vector
+for all points at once (`parallel`). Any other gets one rational vector alpha and an offset gamma
+for each statement (`affine`: wave = floor(alpha . i + gamma)), found by cycle cuts; where no vector
 serves all its dependences, or where layers are to run one after another, an outer loop carries some
 of them and the rest is scheduled inside (`split`).
 """
@@ -197,7 +197,7 @@ class Scheduler:
             if loose is None or len(loose[1]) == len(edges):
                 continue
             key = (len(loose[1]), self.cost(alpha), sum(v < 0 for v in values), values)
-            if best is None or key < best[0]:  # type: ignore[operator]
+            if best is None or key < best[0]:
                 made = self.split_along(nodes, edges, alpha)
                 if made is not None:
                     best = (key, made)
@@ -342,7 +342,7 @@ def dominant(values: Sequence[Poly]) -> tuple[Poly, ...]:
         for number, value in enumerate(values)
         if not any(
             other != value and all(c >= 0 for _, c in (other - value).terms)
-            for other in values[:number] + values[number + 1 :]
+            for other in (*values[:number], *values[number + 1 :])
         )
     ]
     return tuple(kept)

@@ -1,6 +1,8 @@
 """Replaces the static sizes by their numbers.
 
-    h[l in 0..L, t in 0..T]: real[H]      becomes, with L=2, H=4,      h[l in 0..2, t in 0..T]: real[4]
+    h[l in 0..L, t in 0..T]: real[H]
+becomes, with L=2, H=4,
+    h[l in 0..2, t in 0..T]: real[4]
 
 Legal always; every static must have a value (the driver has asked for those that lack one).
 Run-time extents stay names: one artifact serves them all.

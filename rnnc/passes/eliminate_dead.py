@@ -1,6 +1,8 @@
 """Drops what no output needs.
 
-    h[t] = ...;  z[t] = h[t] * 2;  output y = h[T-1]      becomes      h[t] = ...;  output y = h[T-1]
+    h[t] = ...;  z[t] = h[t] * 2;  output y = h[T-1]
+becomes
+    h[t] = ...;  output y = h[T-1]
 
 Inputs stay: they are the model's signature.
 """

@@ -1,6 +1,8 @@
 """Reads of a copy go to what was copied.
 
-    n[i, j] = cast{dtype=real}(h[i - 1, j]);   reader:  n[i, j]      becomes      reader:  h[i - 1, j]
+    n[i, j] = cast{dtype=real}(h[i - 1, j]);   reader:  n[i, j]
+becomes
+    reader:  h[i - 1, j]
 
 Legal for a cast to the dtype that the value has already. A copy at a data-dependent index stays:
 the index is read once. Cases of variables keep their copies: each is a node that writes.

@@ -72,9 +72,9 @@ def push(rewriter: Rewriter, view: Node) -> list[str]:
     elif name == "concat" and source.op["axis"] == axis:
         return into_part(rewriter, view, operands)
     elif name == "stack" and axis == 0 and view.op.name == "pick":
-        at = cast(Poly, view.op["at"]).constant
-        if at is not None:
-            rewriter.put(alias(view, operands[at]))
+        part = cast(Poly, view.op["at"]).constant
+        if part is not None:
+            rewriter.put(alias(view, operands[part]))
     elif name == "reshape" and view.op.name == "pick" and axis == 0:
         return row_of_reshape(rewriter, view, source, operands[0])
     elif name in ("stack", "reduce_axis"):

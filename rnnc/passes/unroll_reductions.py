@@ -144,7 +144,7 @@ def copy_at(rewriter: Rewriter, node: Node, values: dict[str, PolyLike]) -> Node
     for original, read in zip(node.operands, moved_node.operands, strict=True):
         source = rewriter[original.source]
         fixed = {
-            name: cast(Poly, index)
+            name: index
             for name, index in zip(source.domain.names, original.access, strict=True)
             if name in values and index == Poly.of(name)
         }

@@ -210,7 +210,7 @@ class ElementBuilder:
         where = plain(view, axes[axis])
         offset = 0
         pieces: list[tuple[int, Expression]] = []
-        for position, read in enumerate(view.operands):
+        for read in view.operands:
             source = self.graph[read.source]
             inner = [*axes]
             if view.op.name == "concat":
@@ -441,7 +441,7 @@ def contraction(
     if any(k in entry.names or last in entry.names for entry in (*leading, *entries[:-2])):
         return None
     reach = vector.element[-1]
-    others = [entry for entry in (*vector.index, *vector.element[:-1])]
+    others = (*vector.index, *vector.element[:-1])
     if not isinstance(reach, Poly) or (reach - Poly.of(k)).constant is None:
         return None
     if any(not isinstance(e, Poly) or k in e.names or last in e.names for e in others):
