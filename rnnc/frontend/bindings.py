@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rnnc.diagnostics import DiagnosticSink, Note, Span
@@ -30,9 +30,12 @@ class Bindings:
     known: set[str] = field(default_factory=set)
     dims: dict[str, Span] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+    has_errors: bool = False
 
     def check(self) -> None:
         self._declare()
+        self._check_ranks()
         self._check_static_defaults()
         for statement in self.definition.body:
             match statement:
@@ -47,7 +50,8 @@ class Bindings:
         if isinstance(self.definition, ast.Cell):
             for declaration in (*self.definition.arguments, *self.definition.results):
                 self._declaration(declaration)
-        self._check_unused()
+        if not self.has_errors:  # what is unused may be what an unknown name meant
+            self._check_unused()
 
     def _declare(self) -> None:
         """Collects the names, and reports those that are declared twice."""
@@ -75,9 +79,28 @@ class Bindings:
         self.known |= {r.range.upper.text for r in rows if isinstance(r.range.upper, ast.Name)}
 
     def _check_static_defaults(self) -> None:
+        """A default may use the statics before it."""
+        everything = self.known
+        self.known = set()
         for static in self.definition.statics:
             if static.default is not None:
                 self._walk(static.default, frozenset(), None)
+            self.known.add(static.name)
+        self.known = everything
+
+    def _check_ranks(self) -> None:
+        """RNN205: a variable with different numbers of grid indices."""
+        ranks: dict[str, tuple[int, Span]] = {}
+        for name, span, rank in _indexed(self.definition):
+            first, place = ranks.setdefault(name, (rank, span))
+            if first != rank:
+                self.sink.error(
+                    "RNN205",
+                    f"'{name}' has {counted(first, 'grid index', 'grid indices')} elsewhere, "
+                    f"{rank} here",
+                    span,
+                    (Note("it has them here", place),) if first else (),
+                )
 
     def _check_unused(self) -> None:
         """RNN503: weights and values that nothing mentions."""
@@ -210,15 +233,17 @@ class Bindings:
             return
         if self.module.find(name) is not None or name in BUILTINS or name in CONSTANTS:
             return
-        candidates = (*sorted(self.known), *sorted(bound), *self.module.names)
+        candidates = (*sorted(self.known), *sorted(bound), *self.dims, *self.module.names)
         self._unknown(node, (*candidates, *sorted(BUILTINS), *CONSTANTS), "name")
 
     # ---- messages -----------------------------------------------------------------------------
 
     def _unknown(self, node: ast.Name, candidates: Sequence[str], kind: str) -> None:
-        """RNN201, with the likeliest of the candidates."""
-        if not self.complete:
+        """RNN201, once for each name, with the likeliest of the candidates."""
+        self.has_errors = True
+        if not self.complete or node.text in self.reported:
             return
+        self.reported.add(node.text)
         hint = self._new_value(node.text)
         if hint is None:
             like = closest(node.text, tuple(dict.fromkeys(candidates)))
@@ -291,6 +316,22 @@ _SHARED = {
     ("an input", "an equation"),
     ("an equation", "an equation"),
 }
+
+
+def _indexed(definition: ast.Definition) -> Iterator[tuple[str, Span, int]]:
+    """Each declared or defined name with the number of its grid indices."""
+    for statement in definition.body:
+        match statement:
+            case ast.Params(declarations) | ast.Inputs(declarations):
+                for declaration in declarations:
+                    yield declaration.name, declaration.name_span, len(declaration.indices or ())
+            case ast.Equation(targets):
+                for target in targets:
+                    yield target.name, target.span, len(target.indices or ())
+
+
+def counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _listed(names: Iterable[str]) -> str:

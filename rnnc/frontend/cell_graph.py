@@ -11,7 +11,7 @@ from rnnc.frontend.context import Context, Session
 from rnnc.frontend.emit import Emitter
 from rnnc.frontend.expressions import evaluate
 from rnnc.frontend.finish import finish
-from rnnc.frontend.inference import with_numbers
+from rnnc.frontend.inference import report_inexact, with_numbers
 from rnnc.frontend.lookup import local
 from rnnc.frontend.modules import Library, LoadedModule
 from rnnc.frontend.scope import CellScope
@@ -69,6 +69,7 @@ def _attempt(
         local(name, scope, base)
     for name in scope.params:
         weight(name, scope, base)
+    report_inexact(session)
     if found.has_errors:
         return None
     builder.graph.sizes = session.sizes.table()

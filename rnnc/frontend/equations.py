@@ -31,9 +31,13 @@ def evaluate_equation(equation: BoundEquation, scope: ModelScope) -> bool:
     base = Context(scope.session, scope, scope.outer, {}, hint)
     bounds = [bind(target.indices or (), base) for target in tree.targets]
     changed = False
-    if any(bound is None for bound in bounds):
+    fits = [
+        bound is not None and len(bound.access) == len(variable.positions)
+        for bound, variable in zip(bounds, equation.variables, strict=True)
+    ]
+    if not all(fits):
         for variable in equation.variables:
-            variable.is_bad = True
+            variable.is_bad = variable.is_partial = True
         return False
     known = [bound for bound in bounds if bound is not None]
     names = [sorted(bound.context.indices) for bound in known]

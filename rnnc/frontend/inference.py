@@ -65,8 +65,16 @@ def with_numbers(
         try:
             graph = attempt(numbers, sink)
         except NumberNeeded as needed:
-            if needed.size in numbers:
-                raise
+            if needed.size in numbers or needed.size.startswith("?"):
+                # A size of a called definition, which nothing has told yet.
+                size = needed.size.lstrip("?")
+                found.error(
+                    "RNN303",
+                    f"the size {size} must be known here",
+                    needed.span,
+                    hints=(f"pass it to what is called:  {{{size}=...}}",),
+                )
+                return None
             numbers[needed.size] = min(REPRESENTATIVE, needed.limit or REPRESENTATIVE)
             if not checking:
                 found.error(
@@ -79,6 +87,17 @@ def with_numbers(
         for diagnostic in sink.found:
             found.report(diagnostic)
         return None if found.has_errors else graph
+
+
+def report_inexact(session: Session) -> None:
+    """RNN308: `N = H // C` where C does not divide H."""
+    for quotient, above, below in session.sizes.inexact():
+        session.error(
+            "RNN308",
+            f"{quotient.name} = {quotient.numerator} // {quotient.denominator} is not exact: "
+            f"{above} is no multiple of {below}",
+            quotient.span,
+        )
 
 
 class _Attempt:
@@ -150,23 +169,25 @@ class _Attempt:
         for scope in session.models:
             for variable in scope.variables.values():
                 self._complain(variable, scope)
-                if not variable.is_bad:
-                    merge_variable(variable, scope)
+                merge_variable(variable, scope)
             self._declared_weights(scope)
         outputs = self._outputs()
+        report_inexact(session)
         builder = session.emitter.builder
         assert builder is not None
         builder.graph.sizes = session.sizes.table()
         graph = builder.finish(outputs)
         variables = [v for scope in session.models for v in scope.variables.values()]
-        check_rules(graph, variables, self.found)
+        if not any(variable.is_partial for variable in variables):
+            check_rules(graph, variables, self.found)
         return None if self.found.has_errors else finish(graph, session)
 
     def _prepare(self, scope: ModelScope) -> None:
         """Inputs get their types; in the last round, nodes get their ids."""
         session = self.session
         for variable in scope.variables.values():
-            variable.is_bad = False  # a guess of an earlier round may have been wrong
+            # A guess of an earlier round may have been wrong.
+            variable.is_bad = variable.is_partial = False
         if session.last:
             scope.weights.clear()
             scope.uses.clear()

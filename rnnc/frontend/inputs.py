@@ -29,8 +29,12 @@ def _declare(declaration: ast.Declaration, scope: ModelScope) -> None:
     variable.pieces = [p for p in variable.pieces if p.declaration is not declaration]
     context = Context(scope.session, scope, scope.outer, {}, scope.id(declaration.name))
     bound = bind(declaration.indices or (), context)
-    if bound is None or isinstance(declaration.type, ast.CellType):
-        variable.is_bad = True
+    if (
+        bound is None
+        or isinstance(declaration.type, ast.CellType)
+        or len(bound.access) != len(variable.positions)
+    ):
+        variable.is_bad = variable.is_partial = True
         return
     places = {
         binder.name: Poly.of(position.name)
@@ -43,7 +47,7 @@ def _declare(declaration: ast.Declaration, scope: ModelScope) -> None:
     else:
         found = declared_type(declaration.type, bound.context)
         if isinstance(found, Absent):
-            variable.is_bad = True
+            variable.is_bad = variable.is_partial = True
             return
         types = found if isinstance(found, dict) else {"": found}
         types = {name: type.substitute(places) for name, type in types.items()}

@@ -55,7 +55,7 @@ def look_up(name: str, context: Context, span: Span) -> Value | None:
             return Number(scope.extents[name])
     if name in scope.params:
         found = weight(name, scope, context)
-        if isinstance(found, Callee):
+        if isinstance(found, Callee | Absent):
             return found
         if found.positions:
             return Whole(found, "", scope.place.access)
@@ -175,11 +175,12 @@ def read_point(base: Variable | str | Whole, node: ast.Indexed, context: Context
         point = own_point(variable)
     if len(indices) != len(variable.positions):
         wanted = len(variable.positions)
-        names = ", ".join(dim.name for dim in variable.positions)
+        named = all(dim.lower is not None for dim in variable.positions)
+        names = f" [{', '.join(dim.name for dim in variable.positions)}]" if named else ""
         return context.error(
             "RNN205",
-            f"'{variable.name}' has {wanted} grid {'index' if wanted == 1 else 'indices'} "
-            f"[{names}], {len(indices)} given",
+            f"'{variable.name}' has {wanted} grid {'index' if wanted == 1 else 'indices'}{names}, "
+            f"{len(indices)} given",
             node.span,
         )
     if isinstance(base, Whole) and base.field:

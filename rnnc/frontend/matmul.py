@@ -28,8 +28,8 @@ def matmul(node: ast.Binary, context: Context) -> Tensor | Absent:
             what = "a scalar" if not side.type.rank else text
             return context.error(
                 "RNN301",
-                f"'{node.span.text}' multiplies {texts[0]} by {texts[1]}: "
-                f"'{expression.span.text}' is {what}, a vector or matrix is wanted",
+                f"'{node.span.text}': '{expression.span.text}' is {what}, "
+                f"a vector or matrix is wanted",
                 node.span,
                 origin_notes(written, (left.type, right.type), context),
                 hints=("elementwise products are written  *",) if not side.type.rank else (),

@@ -276,7 +276,7 @@ def _add_pieces(
 
     bound = bind(declaration.indices or (), base)
     if bound is None or value is BAD:
-        variable.is_bad = True
+        variable.is_bad = variable.is_partial = True
         return
     here = bound.context
     places = {

@@ -131,6 +131,8 @@ def closest(name: str, candidates: tuple[str, ...]) -> str | None:
     )
     if best is None or _distance(name, best) > max(1, len(name) // 3):
         return None
+    if len(name) == 1 and best.rstrip("'").lower() != name.lower():
+        return None  # any letter is one step from any other
     return best
 
 

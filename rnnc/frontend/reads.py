@@ -138,11 +138,13 @@ def _group(
         if len({id(group) for group, _ in told}) <= 1:
             return told[0][0] if told else met[0][0]
         met = told
+    own = frozenset(context.region.names)
     for _, limits in met:
         for limit in limits:
-            if not implies(region, limit, known):
+            dims = (name for name in limit.poly.names if name in region.names)
+            if not implies(region, limit, known) and own.issuperset(dims):
                 raise Split(limit)
-    raise AssertionError("two groups are met and nothing tells them apart")
+    return met[0][0]  # a data-dependent index meets several types: told by its reader
 
 
 def _direct(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rnnc.analysis.sets import Assumptions
@@ -162,9 +162,29 @@ class Sizes:
         for name in self.normal(poly).names:
             value = self.value(name)
             if value is None:
+                for other in self._parts(name):
+                    self.number(Poly.of(other), span)
                 raise NumberNeeded(name, span, limit)
             values[name] = value
         return self.normal(poly).evaluate(values)
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """The sizes of which a quotient is made."""
+        for quotient in self.quotients.values():
+            if quotient.name == name:
+                return (*quotient.numerator.names, *quotient.denominator.names)
+        return ()
+
+    def inexact(self) -> Iterator[tuple[Quotient, int, int]]:
+        """Divisions that have a rest with the numbers that are known."""
+        for quotient in self.quotients.values():
+            names = {*quotient.numerator.names, *quotient.denominator.names}
+            values = {name: value for name in names if (value := self.value(name)) is not None}
+            if len(values) == len(names):
+                above = quotient.numerator.evaluate(values)
+                below = quotient.denominator.evaluate(values)
+                if below <= 0 or above % below:
+                    yield quotient, above, below
 
     def value(self, name: str) -> int | None:
         row = self.rows.get(name)

@@ -72,7 +72,8 @@ class Variable:
     boxed: tuple[bool, ...] = ()
     pieces: list[Piece] = field(default_factory=list)
     groups: dict[str, tuple[Group, ...]] = field(default_factory=dict)
-    is_bad: bool = False
+    is_bad: bool = False  # an equation of it is in error
+    is_partial: bool = False  # an equation of it has unknown points, so that it has no pieces
     is_output: bool = False
     settled: object = None  # the pieces that the groups were worked out from
 

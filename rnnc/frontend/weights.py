@@ -10,7 +10,7 @@ from rnnc.frontend.initializers import initializer_text
 from rnnc.frontend.patterns import bind
 from rnnc.frontend.scope import CellScope, Scope
 from rnnc.frontend.types import declared_type
-from rnnc.frontend.values import Callee, Place
+from rnnc.frontend.values import BAD, Absent, Callee, Place
 from rnnc.frontend.variables import Piece, Variable
 from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import Operand
@@ -18,7 +18,7 @@ from rnnc.ir.poly import Poly, PolyLike
 from rnnc.ir.types import TensorType
 
 
-def weight(name: str, scope: Scope, context: Context) -> Variable | Callee:
+def weight(name: str, scope: Scope, context: Context) -> Variable | Callee | Absent:
     """The parameter of that name: a variable over static points, or a cell with its place."""
     declarations = scope.params[name]
     kind = declarations[0].type
@@ -27,6 +27,9 @@ def weight(name: str, scope: Scope, context: Context) -> Variable | Callee:
         return _cell(name, declarations[0], kind, scope, base)
     if name in scope.weights:
         return scope.weights[name]
+    # Should the type of the parameter need the parameter itself, it is bad.
+    own = declarations[0].name_span
+    scope.weights[name] = Variable(name, "param", (), (), own, scope.id(name), is_bad=True)
     region = context.region if isinstance(scope, CellScope) else Domain()
     scope.weights[name] = variable = _tensor(name, declarations, scope, base, region)
     return variable
@@ -34,11 +37,14 @@ def weight(name: str, scope: Scope, context: Context) -> Variable | Callee:
 
 def _cell(
     name: str, declaration: ast.Declaration, kind: ast.CellType, scope: Scope, context: Context
-) -> Callee:
+) -> Callee | Absent:
     bound = bind(declaration.indices or (), context)
     dims = () if bound is None else tuple(d for d in bound.binders if d is not None)
     found = scope.definition_named(kind.name.text, kind.name.span)
-    assert isinstance(found, Callee)
+    if not isinstance(found, Callee):
+        if found is None or isinstance(found, Absent):
+            return found or BAD
+        return context.error("RNN307", f"'{kind.name.text}' is no cell", kind.name.span)
     statics = dict(found.statics)
     for argument in kind.arguments:
         static = argument.name
@@ -84,10 +90,13 @@ def _tensor(
 ) -> Variable:
     lead = image(scope.place, region)
     variable: Variable | None = None
+    rank = len(declarations[0].indices or ())
     for declaration in declarations:
         bound = bind(declaration.indices or (), context)
         if bound is None or isinstance(declaration.type, ast.CellType):
             continue
+        if len(bound.binders) != rank:
+            continue  # reported with the names
         names = tuple(
             Dim(f"i{position}", None, None, True) if dim is None else dim
             for position, dim in enumerate(bound.binders)
@@ -102,9 +111,12 @@ def _tensor(
                 new if old.lower is None else old
                 for old, new in zip(variable.positions, names, strict=True)
             )
-    assert variable is not None
+    if variable is None:
+        first = declarations[0].name_span
+        return Variable(name, "param", lead.dims, (), first, scope.id(name), is_bad=True)
     for declaration in declarations:
-        _add_piece(variable, declaration, scope, context, lead)
+        if len(declaration.indices or ()) == rank:
+            _add_piece(variable, declaration, scope, context, lead)
     variable.settle(context.sizes)
     return variable
 
