@@ -35,7 +35,8 @@ class Part:
 class Defined:
     """A variable of the source with everything that defines it.
 
-    `box` is the product of the dims of its positions; `nodes` are the merges that hold it.
+    `box` is the product of the dims of its positions; `nodes` are the merges that hold it. Of one
+    that `is_bad` (some equation is in error) not all points are known.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Defined:
     nodes: tuple[str, ...]
     parts: tuple[Part, ...]
     is_output: bool
+    is_bad: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,16 @@ def _defined(graph: Graph, variables: Iterable[Variable]) -> tuple[Defined, ...]
         groups: dict[str, None] = {}
         for rows in variable.groups.values():
             groups.update(dict.fromkeys(g.node for g in rows if has_node(graph, g.node)))
-        if variable.kind != "param" and not variable.is_bad:
+        if variable.kind != "param":
             found.append(
-                Defined(variable.name, variable.box, tuple(groups), parts, variable.is_output)
+                Defined(
+                    variable.name,
+                    variable.box,
+                    tuple(groups),
+                    parts,
+                    variable.is_output,
+                    variable.is_bad,
+                )
             )
     return tuple(sorted(found, key=lambda variable: _place(variable.parts)))
 

@@ -18,7 +18,10 @@ _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def check_computable(program: Program, sink: DiagnosticSink) -> None:
     names = {node: variable.nodes[0] for node, variable in program.by_node.items()}
     distinct: dict[object, VariableRead] = {}  # a read that is written twice is one for the order
+    bad = frozenset(names[node] for node, v in program.by_node.items() if v.is_bad)
     for read in _in_source_order(program, variable_reads(program.graph, names)):
+        if bad & {read.reader, read.source}:
+            continue
         distinct.setdefault((read.reader, read.source, read.points, read.access), read)
     for group in stuck(tuple(distinct.values()), program.known):
         _report_group(_Words(program), group, sink)

@@ -33,7 +33,7 @@ _NOTES = 3
 
 def check_covered(program: Program, sink: DiagnosticSink) -> None:
     for variable in program.variables:
-        if variable.is_output:
+        if variable.is_output and not variable.is_bad:
             _check_output(variable, program, sink)
     by_node = program.by_node
     allowed = {
@@ -47,6 +47,8 @@ def check_covered(program: Program, sink: DiagnosticSink) -> None:
         source = program.graph[read.source]
         if read.source in by_node:
             what: Defined | Node = by_node[read.source]
+            if by_node[read.source].is_bad:
+                continue
             inside = allowed[read.source]
         elif source.op.name == "param":
             what, inside = source, (source.domain,)
