@@ -6,7 +6,7 @@ A *statement* is a node that computes. Variables (merges) and views are looked t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -39,6 +39,7 @@ class Dependence:
 def dependences(graph: Graph, dims: tuple[str, ...]) -> tuple[Dependence, ...]:
     """All dependences between statements, as distance sets over `dims`."""
     found: list[Dependence] = []
+    where = places(graph, dims)
     for node in graph.nodes:
         if not is_statement(node.op):
             continue
@@ -47,7 +48,7 @@ def dependences(graph: Graph, dims: tuple[str, ...]) -> tuple[Dependence, ...]:
             points = tightened(region(node, operand))
             for source, access, direct in sources(graph, operand, pointwise):
                 shape = direct and source.type.shape == node.type.shape
-                made = distance(graph, node, points, source, access, dims, shape)
+                made = distance(where, node, points, source, access, dims, shape)
                 if made is not None:
                     found.append(made)
     return tuple(dict.fromkeys(found))
@@ -92,16 +93,14 @@ def through(
                 name: index for name, index in access.items() if isinstance(index, Poly)
             }
             composed: Access = {}
-            for name, index in zip(inner.domain.names, operand.access, strict=True):
-                if isinstance(index, DataIndex):
-                    composed[name] = (
-                        index.lower.substitute(values),
-                        index.upper.substitute(values),
-                    )
-                elif index.names and index.names[0] in access and index.names[0] not in values:
-                    composed[name] = access[index.names[0]]
+            for name, inside in zip(inner.domain.names, operand.access, strict=True):
+                if isinstance(inside, DataIndex):
+                    ends = inside.lower.substitute(values), inside.upper.substitute(values)
+                    composed[name] = ends
+                elif inside.names and inside.names[0] in access and inside.names[0] not in values:
+                    composed[name] = access[inside.names[0]]
                 else:
-                    composed[name] = index.substitute(values)
+                    composed[name] = inside.substitute(values)
             yield from through(graph, inner, composed, False)
 
 
@@ -121,7 +120,7 @@ def beyond(guard: Domain, access: Access) -> bool:
 
 
 def distance(
-    graph: Graph,
+    where: Places,
     reader: Node,
     points: Domain,
     source: Node,
@@ -134,10 +133,10 @@ def distance(
     rays: list[Vector] = []
     zero = True
     for number, name in enumerate(dims):
-        here = Poly.of(name) if name in reader.domain.names else place_of(graph, reader, name)
+        here = where.get((reader.id, name), Poly.of(name))
         there = access.get(name)
         if there is None:
-            there = place_of(graph, source, name)
+            there = where[source.id, name]
         if isinstance(there, tuple):
             spans = (interval(here - there[0], points), interval(here - there[1] + 1, points))
             span = hull(spans)
@@ -184,14 +183,55 @@ def finite(end: Poly | None, sign: int) -> int | None:
     return total
 
 
-def place_of(graph: Graph, node: Node, dim: str) -> Poly:
-    """Where a statement without dim `dim` is thought to lie along it.
+Places = dict[tuple[str, str], Poly]
 
-    At the fixed index where it reads its sources, if it does (`y[t] = V @ h[L-1, t]` lies at L-1).
+
+def places(graph: Graph, dims: tuple[str, ...]) -> Places:
+    """Where each statement without one of the dims is thought to lie along it.
+
+    Where it is stored, if that is a fixed index (`h[0, t]`, one layer on its own); else where it
+    reads at a fixed index (`y[t] = V @ h[L-1, t]` lies at L-1); else with what reads it, or with
+    what it reads.
     """
-    for operand in node.operands:
-        for _, access, _ in sources(graph, operand, False):
-            index = access.get(dim)
-            if isinstance(index, Poly) and index.constant is not None:
-                return index
-    return Poly()
+    found: Places = {}
+    statements = [node for node in graph.nodes if is_statement(node.op)]
+    for node in graph.nodes:
+        for case in node.operands if node.op.name == "merge" else ():
+            index = store_index(graph[case.source], case)
+            assert index is not None and case.guard is not None
+            for name, place in zip(case.guard.names, index, strict=True):
+                if place.constant is not None:
+                    found.setdefault((case.source, name), place)
+    edges: list[tuple[str, str]] = []
+    for node in statements:
+        for operand in node.operands:
+            for source, access, _ in sources(graph, operand, False):
+                edges.append((source.id, node.id))
+                for name, position in access.items():
+                    if isinstance(position, Poly) and position.constant is not None:
+                        found.setdefault((node.id, name), position)
+    lacking = {
+        (node.id, dim) for node in statements for dim in dims if dim not in node.domain.names
+    }
+    found = {key: place for key, place in found.items() if key in lacking}
+    for pairs in ([(r, s) for s, r in reversed(edges)], edges):
+        _spread(found, lacking, pairs, dims)
+    return {key: found.get(key, Poly()) for key in sorted(lacking)}
+
+
+def _spread(
+    found: Places,
+    lacking: set[tuple[str, str]],
+    pairs: Sequence[tuple[str, str]],
+    dims: tuple[str, ...],
+) -> None:
+    """Gives the second of each pair the first's place, until nothing changes."""
+    changed = True
+    while changed:
+        changed = False
+        for known, unknown in pairs:
+            for dim in dims:
+                place = found.get((known, dim))
+                if place is not None and (unknown, dim) in lacking - found.keys():
+                    found[unknown, dim] = place
+                    changed = True

@@ -20,7 +20,7 @@ import networkx as nx
 
 from rnnc.analysis.boxes import tightened
 from rnnc.analysis.cuts import Arc, Cut, Rational, cheapest, dot, offsets
-from rnnc.analysis.dependence import Dependence, dependences, place_of
+from rnnc.analysis.dependence import Dependence, dependences, places
 from rnnc.analysis.wave import (
     Bound,
     Box,
@@ -97,6 +97,7 @@ class Scheduler:
     def __init__(self, graph: Graph, dims: tuple[str, ...], options: Options) -> None:
         self.graph, self.dims, self.options = graph, dims, options
         self.static = static_dims(graph)
+        self.places = places(graph, dims)
 
     def components(
         self, nodes: Sequence[str], edges: Sequence[Dependence]
@@ -165,7 +166,7 @@ class Scheduler:
             offset = Poly.of(int(gamma[name] * scale))
             for dim, weight in weights.items():
                 if dim not in node.domain.names and weight:
-                    offset = offset + place_of(self.graph, node, dim) * weight
+                    offset = offset + self.places[name, dim] * weight
             raw[name] = offset
             spans.append(reach(boxes(node, weights), offset))
         first = least([low for low, _ in spans])

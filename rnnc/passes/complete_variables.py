@@ -63,8 +63,8 @@ def gather_by_copy(rewriter: Rewriter, node: Node) -> None:
             replace(index, operand=places[index.operand]) if isinstance(index, DataIndex) else index
             for index in case.access
         )
-        reads = (replace(case, access=access, guard=None),)
-        reads += tuple(node.operands[index.operand] for index in indices)
+        value = replace(case, access=access, guard=None)
+        reads = (value, *(node.operands[index.operand] for index in indices))
         copy = replace(node, domain=tightened(case.guard))
         type = replace(node.type, range=None)
         made = rewriter.derive(copy, op("cast", dtype=node.type.dtype), reads, type=type)

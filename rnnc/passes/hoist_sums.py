@@ -11,6 +11,7 @@ recurrence, and sums with fewer than two invariant terms, stay as written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import networkx as nx
@@ -18,7 +19,8 @@ import networkx as nx
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import op
 from rnnc.ir.poly import Poly
-from rnnc.passes.rewrite import Rewriter, identity, is_identity
+from rnnc.ir.reads import value_operands
+from rnnc.passes.rewrite import Rewriter, identity, is_identity, moved, point_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,33 @@ def recurrences(graph: Graph) -> dict[str, int]:
     comes over that edge is invariant.
     """
     inner: nx.DiGraph[str] = nx.DiGraph(
-        (source, reader)
-        for source, reader, operand in graph.structure.edges(data="operand")
-        if not steps_statically(graph[source], graph[reader], operand)
+        (source, node.id)
+        for node in graph.nodes
+        if node.op.name != "merge"
+        for operand in node.operands
+        if not steps_statically(graph[operand.source], node, operand)
+        for source in computed(graph, operand)
     )
     found: dict[str, int] = {}
     for number, component in enumerate(nx.strongly_connected_components(inner)):
         if len(component) > 1:
             found |= dict.fromkeys(component, number)
     return found
+
+
+def computed(graph: Graph, operand: Operand) -> Iterator[str]:
+    """The nodes that may have computed what is read: of a variable, the cases that are met."""
+    source = graph[operand.source]
+    if source.op.name != "merge":
+        yield source.id
+        return
+    values = point_of(source, operand.access)
+    for case in value_operands(source):
+        assert case.guard is not None
+        guards = (*case.guard.bounds, *case.guard.constraints)
+        limits = [] if values is None else [guard.substitute(values) for guard in guards]
+        if all(limit.poly.constant is None or limit.holds({}) for limit in limits):
+            yield from computed(graph, case if values is None else moved(case, values))
 
 
 def steps_statically(source: Node, reader: Node, operand: Operand) -> bool:

@@ -45,7 +45,7 @@ def test_input_products_are_outside_the_recurrence() -> None:
 
 def test_the_reason_names_the_reads() -> None:
     text = explained("stacked", "stacked_lstm", {"X": 2, "H": 2, "L": 1})
-    assert "because it reads h[l, t - 1], c[l, t - 1]" in text
+    assert "because it reads h[t - 1], c[t - 1]" in text
 
 
 def test_the_wavefront_is_told_though_not_taken() -> None:
