@@ -11,7 +11,7 @@ from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
-from rnnc.plan.elements import ElementBuilder, extent_of
+from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
 from rnnc.plan.plan import (
@@ -50,6 +50,9 @@ class Draft:
 
 def build_plan(graph: Graph, schedule: Schedule) -> Plan:
     """The plan of a graph whose variables are complete (passes.complete_variables)."""
+    for node in graph.nodes:
+        if node.type.dtype == "complex":
+            raise unsupported(node, "complex numbers have no CPU kernels yet")
     drafts = draft(graph, schedule.components, ())
     fused = {
         node.id: (number, node)
