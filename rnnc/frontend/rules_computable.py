@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-from rnnc.analysis.order import Reads, cycle_at_a_point, looks, stuck
+from rnnc.analysis.order import Reads, cycle_at_a_point, looks, step, stuck
+from rnnc.analysis.sets import Assumptions, implies
 from rnnc.analysis.variable_reads import VariableRead, variable_reads
 from rnnc.diagnostics import DiagnosticSink, Note, Span
 from rnnc.frontend.rules import Program, read_span
 from rnnc.frontend.rules_text import compact, declared_parts, index_texts, with_index
+from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import DataIndex, Node
 from rnnc.ir.poly import Poly
 
@@ -40,20 +42,35 @@ def _report_group(words: _Words, group: Reads, sink: DiagnosticSink) -> None:
     plain = tuple(read for read in group if not read.data)
     blocked = stuck(plain, known) if len(plain) < len(group) else (group,)
     for reads in blocked:
-        order = [variable.nodes[0] for variable in words.program.variables if variable.nodes]
-        cycle = cycle_at_a_point(reads, order, known)
-        if cycle:
-            _report_cycle(words, cycle, sink)
-        else:
-            _report_opposition(words, reads, sink)
+        _report_plain(words, reads, sink)
     if blocked:
         return
     folded: set[Span | None] = set()
     for read in group:
         declared = words.range_span(read) if read.data else None
-        if read.data and declared not in folded and stuck((*plain, read), known):
+        if not read.data or declared in folded or _looks_back(read, known):
+            continue
+        if stuck((*plain, read), known):
             folded.add(declared)
             _report_data(words, read, declared, sink)
+    if not folded:  # no index is to blame, only what they meet
+        _report_plain(words, group, sink)
+
+
+def _looks_back(read: VariableRead, known: Assumptions) -> bool:
+    """Whether a data-dependent index is always before the reader's own."""
+    dim = read.source_dims[read.data[0]]
+    before = Constraint(step(read, dim) - 1, ">=")
+    return dim in read.reader_dims and implies(read.points, before, known)
+
+
+def _report_plain(words: _Words, reads: Reads, sink: DiagnosticSink) -> None:
+    order = [variable.nodes[0] for variable in words.program.variables if variable.nodes]
+    cycle = cycle_at_a_point(reads, order, words.program.known)
+    if cycle:
+        _report_cycle(words, cycle, sink)
+    else:
+        _report_opposition(words, reads, sink)
 
 
 class _Words:

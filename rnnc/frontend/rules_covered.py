@@ -132,7 +132,7 @@ class _Missing:
         sides = self.sides(variable, program)
         found = described(self.points, variable.box, program.sizes)
         shown = tuple(found.extents[position] for position, _ in sides) or found.special
-        text = f"at {listed(shown)}" if sides else str(found)
+        text = f" at {listed(shown)}" if sides else str(found)
         if sides and len({read.access for read in self.reads}) > 1:
             text = self.written_text(found.extents, sides) or text
         if not all(extent.is_point for extent in shown):
@@ -144,7 +144,7 @@ class _Missing:
             notes = _definitions(variable, program)
         sink.error(
             "RNN402",
-            f"this reads '{variable.name}' where it has no value: {text}",
+            f"this reads '{variable.name}' where it has no value" + (f":{text}" if text else ""),
             self.span,
             notes,
             hints,
@@ -181,7 +181,7 @@ class _Missing:
             ends = (extent.lower, written) if is_high else (written, extent.upper)
             texts = [compact(e) if isinstance(e, Poly) else e for e in ends]
             parts.append(f"{dim.name} = {' .. '.join(texts)}")
-        return f"at {', '.join(parts)}"
+        return f" at {', '.join(parts)}"
 
     def notes_of_sides(
         self, variable: Defined, sides: Sequence[tuple[int, bool]], program: Program
@@ -213,7 +213,7 @@ class _Missing:
         notes = [
             Note(f"it is declared here, for {listed(own.extents)}", span) for span in node.spans[:1]
         ]
-        message = f"this reads the parameter '{name}' where there is none: {found}"
+        message = f"this reads the parameter '{name}' where there is none:{found}"
         sink.error("RNN402", message, self.span, notes)
 
 
@@ -256,7 +256,7 @@ def _check_output(variable: Defined, program: Program, sink: DiagnosticSink) -> 
     found = described(points, variable.box, program.sizes)
     sink.error(
         "RNN402",
-        f"output '{variable.name}' has no value {found}",
+        f"output '{variable.name}' has no value{found}",
         variable.parts[0].target if variable.parts else None,
         _definitions(variable, program),
     )

@@ -39,7 +39,7 @@ def _report(
     shared = described(to_set(both, program.known), variable.box, program.sizes)
     sink.error(
         "RNN401",
-        f"'{variable.name}' is defined twice {shared}",
+        f"'{variable.name}' is defined twice{shared}",
         second.target,
         (Note(definition_note(first, variable, program), first.target),),
         _hints(variable, first, second, shared.extents),

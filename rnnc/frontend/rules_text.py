@@ -34,6 +34,7 @@ class Extent:
     dim: Dim
     lower: Poly | None
     upper: Poly | None
+    name: str
 
     @property
     def is_whole(self) -> bool:
@@ -45,7 +46,7 @@ class Extent:
         return self.lower is not None and self.lower == self.upper
 
     def __str__(self) -> str:
-        name, lower, upper = self.dim.name, self.lower, self.upper
+        name, lower, upper = self.name, self.lower, self.upper
         if lower is None:
             return f"some {name}" if upper is None else f"{name} <= {compact(upper)}"
         if upper is None:
@@ -71,24 +72,39 @@ class Points:
         return tuple(e for e in self.extents if not e.is_whole) or self.extents
 
     def __str__(self) -> str:
-        """`at t = 0`, `for all t in 0..T`, `at some points with t = 0 .. T-1`."""
+        """` at t = 0`, ` for all t in 0..T`, ` at some points with t = 0 .. T-1`; '' of a variable
+        without indices."""
         whole = all(extent.is_whole for extent in self.extents)
         if not self.is_full:
-            return "at some points" if whole else f"at some points with {listed(self.special)}"
+            return " at some points" if whole else f" at some points with {listed(self.special)}"
         if not self.extents:
-            return "here"
-        return f"for {listed(self.extents)}" if whole else f"at {listed(self.special)}"
+            return ""
+        return f" for {listed(self.extents)}" if whole else f" at {listed(self.special)}"
 
 
 def listed(found: Sequence[Extent]) -> str:
     return ", ".join(str(extent) for extent in found)
 
 
+_ORDINALS = ("first", "second", "third", "fourth")
+
+
+def index_names(box: Domain) -> list[str]:
+    """How the indices of a variable are called; one that no equation names has only a place."""
+    return [
+        f"{_ORDINALS[place] if place < len(_ORDINALS) else f'{place + 1}th'} index"
+        if dim.lower is None and dim.upper is None
+        else dim.name
+        for place, dim in enumerate(box.dims)
+    ]
+
+
 def described(points: isl.Set, box: Domain, sizes: Sequence[str]) -> Points:
     """A set over the dims of a box, in terms of the sizes."""
+    names = index_names(box)
     found = tuple(
-        Extent(dim, _end(points, place, sizes, False), _end(points, place, sizes, True))
-        for place, dim in enumerate(box.dims)
+        Extent(dim, _end(points, place, sizes, False), _end(points, place, sizes, True), name)
+        for place, (dim, name) in enumerate(zip(box.dims, names, strict=True))
     )
     dims: list[Dim] = []
     for extent in found:
@@ -168,7 +184,8 @@ def first_point(points: isl.Set, box: Domain, sizes: Sequence[str]) -> str:
     if any(entry is None for entry in entries):
         return ""
     known = [entry for entry in entries if entry is not None]
-    return ", ".join(f"{d.name} = {compact(e)}" for d, e in zip(box.dims, known, strict=True))
+    names = index_names(box)
+    return ", ".join(f"{name} = {compact(e)}" for name, e in zip(names, known, strict=True))
 
 
 def definition_note(part: Part, variable: Defined, program: Program) -> str:
@@ -176,7 +193,7 @@ def definition_note(part: Part, variable: Defined, program: Program) -> str:
     what = "this equation defines it" if part.equation is not None else "the input has it"
     found = described(to_set(part.guard, program.known), variable.box, program.sizes)
     if not found.is_full:
-        return f"{what} {found}"
+        return f"{what}{found}"
     return f"{what} for {listed(found.extents)}" if found.extents else f"{what} here"
 
 

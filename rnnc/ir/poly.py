@@ -195,9 +195,7 @@ class Poly:
             return "0"
         parts: list[str] = []
         for monomial, coefficient in self.terms:
-            factors = [
-                str(atom) if power == 1 else f"{atom}^{power}" for atom, power in monomial
-            ]
+            factors = [str(atom) if power == 1 else f"{atom}^{power}" for atom, power in monomial]
             size = abs(coefficient)
             if size != 1 or not factors:
                 factors.insert(0, str(size))
