@@ -7,8 +7,9 @@ from typing import cast
 
 import numpy as np
 
-from rnnc.ir.evaluate import Array, EvaluationError, Real, check_range, convert, numpy_dtype
+from rnnc.ir.evaluate import EvaluationError, check_range
 from rnnc.ir.graph import Graph, Node
+from rnnc.ir.pointwise import Array, Real, convert, numpy_dtype
 from rnnc.ir.signature import (
     Layout,
     input_signature,

@@ -14,8 +14,9 @@ from typing import cast
 
 import numpy as np
 
-from rnnc.ir.evaluate import Array, EvaluationError, convert
+from rnnc.ir.evaluate import EvaluationError
 from rnnc.ir.graph import Graph
+from rnnc.ir.pointwise import Array, convert
 from rnnc.ir.signature import int_range, param_points, shape_of
 from rnnc.ir.types import DType
 

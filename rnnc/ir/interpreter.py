@@ -15,17 +15,9 @@ import numpy as np
 
 from rnnc.ir.arguments import batch_size, checked_inputs, collected_params, known_sizes
 from rnnc.ir.domain import Domain
-from rnnc.ir.evaluate import (
-    Array,
-    EvaluationError,
-    Real,
-    Site,
-    check_range,
-    convert,
-    evaluate,
-    numpy_dtype,
-)
+from rnnc.ir.evaluate import EvaluationError, Site, check_range, evaluate
 from rnnc.ir.graph import DataIndex, Graph, Index, Node, Operand
+from rnnc.ir.pointwise import Array, Real, convert, numpy_dtype
 from rnnc.ir.poly import Poly
 from rnnc.ir.reads import index_positions
 from rnnc.ir.sequences import RowSequence, row_sequences

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnc.ir.evaluate import Array, EvaluationError
+from rnnc.ir.evaluate import EvaluationError
+from rnnc.ir.pointwise import Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnc.ir.evaluate import (
-    EVALUATORS,
-    POINTWISE,
-    Array,
-    EvaluationError,
-    Real,
-    Site,
-    evaluate,
-    pointwise,
-)
+from rnnc.ir.evaluate import EVALUATORS, EvaluationError, Site, evaluate
 from rnnc.ir.graph import Op
 from rnnc.ir.ops import OPS, infer, op
+from rnnc.ir.pointwise import POINTWISE, Array, Real, pointwise
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import DType, TensorType
 from tests.tolerance import assert_close

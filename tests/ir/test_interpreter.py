@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rnnc.diagnostics import Source
-from rnnc.ir.evaluate import Array, EvaluationError
+from rnnc.ir.evaluate import EvaluationError
 from rnnc.ir.graph import Graph
 from rnnc.ir.initial import random_params
 from rnnc.ir.interpreter import interpret
 from rnnc.ir.parser import parse
+from rnnc.ir.pointwise import Array
 from rnnc.ir.signature import input_signature, output_signature, param_signature
 from tests.ir.graphs import graph, graph_text
 from tests.ir.recurrences import recurrences, sizes
