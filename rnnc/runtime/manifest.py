@@ -131,11 +131,11 @@ class Manifest:
         data = json.loads(text)
         return Manifest(
             data["abi"],
-            data["rnnc"],
-            data["model"],
+            _text(data["rnnc"]),
+            _text(data["model"]),
             TargetInfo(**{**data["target"], "features": tuple(data["target"]["features"])}),
-            data["library_sha256"],
-            tuple(data["extents"]),
+            _text(data["library_sha256"]),
+            tuple(_text(name) for name in _list(data["extents"])),
             tuple(_port(port) for port in data["inputs"]),
             tuple(_port(port) for port in data["outputs"]),
             tuple(_parameter(spec) for spec in data["parameters"]),
@@ -146,6 +146,18 @@ class Manifest:
 def affine(form: Affine, values: Mapping[str, int]) -> int:
     """The value of an affine form."""
     return sum(value * (values[name] if name else 1) for name, value in form.items())
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
 
 
 def _port(data: dict) -> Port:  # type: ignore[type-arg]
