@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.manifest import Manifest, Port, affine
-from rnnc.runtime.memory import DTYPES, Array
+from rnnc.runtime.memory import DTYPES, Array, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Arguments:
     inputs: tuple[Array, ...]
     extents: Mapping[str, int]
     batch: int
-    lengths: Mapping[str, Array]
+    lengths: Mapping[str, Ints]
 
 
 def error(code: str, message: str, *hints: str) -> DiagnosticError:
@@ -106,7 +106,23 @@ def typed(port: Port, array: Array) -> Array:
     if array.dtype.kind not in allowed:
         message = f"input '{port.name}' holds {array.dtype} but must hold {port.dtype} values"
         raise error("RNN733", message)
+    if port.dtype == "int":
+        array = _within_int32(port, array)
     return array.astype(DTYPES[port.dtype], copy=False)
+
+
+def _within_int32(port: Port, array: Array) -> Array:
+    """The array, or its nearest int32s: a wider int must not wrap around into a legal value.
+
+    Where a range is declared, `check_range` finds them, unless they are beyond a row's length.
+    """
+    limits = np.iinfo(np.int32)
+    if not array.size or (array.min() >= limits.min and array.max() <= limits.max):
+        return array
+    if port.range is None:
+        raise error("RNN733", f"input '{port.name}' holds values that no int32 can hold")
+    low = np.maximum(array, limits.min) if array.dtype.kind == "i" else array
+    return np.minimum(low, limits.max)
 
 
 def in_order(port: Port, array: Array, batch_first: bool) -> Array:
@@ -140,7 +156,7 @@ def measure(port: Port, array: Array, known: dict[str, int], batch: int | None) 
                 f"axis {number} has {size}, not {expected}{why}"
             )
             raise error("RNN732", message)
-    rows = array.shape[len(port.dims)]
+    rows = int(array.shape[len(port.dims)])
     if batch is not None and rows != batch:
         message = f"input '{port.name}' has a batch of {rows}, the inputs before it one of {batch}"
         raise error("RNN732", message)
@@ -155,7 +171,7 @@ def row_lengths(
     extents: Mapping[str, int],
     batch: int,
     given: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None,
-) -> dict[str, Array]:
+) -> dict[str, Ints]:
     """int32 [batch] for each extent: what was given, else the extent itself."""
     named: dict[str, npt.ArrayLike] = {}
     if isinstance(given, Mapping):
@@ -169,12 +185,12 @@ def row_lengths(
     for name in named:
         if name not in manifest.extents:
             raise error("RNN734", f"lengths for '{name}', which is no run-time extent")
-    found: dict[str, Array] = {}
+    found: dict[str, Ints] = {}
     for name in manifest.extents:
         if name not in named:
             found[name] = np.full(batch, extents[name], np.int32)
             continue
-        array = np.asarray(named[name])
+        array: npt.NDArray[np.integer] = np.asarray(named[name])
         if array.shape != (batch,) or array.dtype.kind not in "iu":
             message = f"lengths of '{name}' must be {batch} ints, one a row"
             raise error("RNN734", f"{message}; found {array.dtype}{list(array.shape)}")
@@ -186,27 +202,26 @@ def row_lengths(
 
 
 def check_range(
-    port: Port, array: Array, extents: Mapping[str, int], lengths: Mapping[str, Array]
+    port: Port, array: Array, extents: Mapping[str, int], lengths: Mapping[str, Ints]
 ) -> None:
     """Int inputs lie in their declared range, wherever the row has a value."""
     assert port.range is not None
-    axes = len(port.dims)
-    env: dict[str, object] = dict(extents)
-    trailing = array.ndim - axes
+    values = array.astype(np.int64)
+    env: dict[str, int | npt.NDArray[np.int64]] = dict(extents)
     valid = np.ones((1,) * array.ndim, np.bool_)
     for number, dim in enumerate(port.dims):
-        index = np.arange(array.shape[number]).reshape(-1, *(1,) * (array.ndim - number - 1))
+        index = np.arange(array.shape[number], dtype=np.int64)
+        index = index.reshape(-1, *(1,) * (array.ndim - number - 1))
         if dim.extent is not None:
             own = lengths[dim.extent].reshape(-1, *(1,) * len(port.shape))
             valid = valid & (index < own + dim.offset)
         env[dim.name] = index + port.lowers[number]
     lower = affine(port.range[0], env)  # type: ignore[arg-type]
     upper = affine(port.range[1], env)  # type: ignore[arg-type]
-    outside = valid & ((array < lower) | (array >= upper))
+    outside = valid & ((values < lower) | (values >= upper))
     if np.any(outside):
         place = tuple(int(i) for i in np.argwhere(np.broadcast_to(outside, array.shape))[0])
         low = int(np.broadcast_to(lower, array.shape)[place])
         high = int(np.broadcast_to(upper, array.shape)[place])
-        message = f"input '{port.name}' is {int(array[place])} at {list(place)}"
+        message = f"input '{port.name}' is {int(values[place])} at {list(place)}"
         raise error("RNN733", f"{message}, which is not in {low}..{high}")
-    assert trailing >= 1
