@@ -56,7 +56,8 @@ def command(session: Session, source: str | None, quick: bool) -> int:
 
     session.echo(click.style("Is it right?", bold=True))
     right = _agrees_with_interpreter(session, spec)
-    difference = float(np.abs(y - stacked_lstm(params, inputs, _SIZES["L"])).max())
+    expected = stacked_lstm(params, inputs, _SIZES["L"])
+    difference = float(np.abs(np.subtract(y, expected, dtype=np.float64)).max())
     same = difference <= difference_allowed(y)
     session.echo(
         f"  NumPy, {_STEPS} steps: largest difference {difference:.1e}, {_verdict(same)}\n"

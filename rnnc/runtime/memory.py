@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnnc.runtime.manifest import ALIGNMENT
 
 Array = npt.NDArray[np.generic]
+Ints = npt.NDArray[np.int32]
 DTYPES: dict[str, np.dtype[np.generic]] = {
     "real": np.dtype(np.float32),
     "int": np.dtype(np.int32),

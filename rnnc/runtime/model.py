@@ -1,8 +1,8 @@
 """A compiled model and what is done with it: load, bind, call. Needs neither TVM nor the compiler.
 
-    model = load(Path("lstm.rnnlib"))
-    network = model.bind({"W": ..., "U": ...})
-    y = network(x=x)["y"]
+model = load(Path("lstm.rnnlib"))
+network = model.bind({"W": ..., "U": ...})
+y = network(x=x)["y"]
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
                 found.append(problem)
                 continue
             index = tuple(i - lower for i, (_, lower, _) in zip(point, spec.dims, strict=True))
-            store[(*index, *(slice(0, size) for size in spec.shape))] = value
+            inside = tuple(slice(0, size) for size in spec.shape)
+            store[index + inside] = value
         laid.append(store)
     known = [path for spec in manifest.parameters for path in spec.paths]
     for name in arrays:
@@ -131,7 +132,8 @@ def _pack(pack: Pack, manifest: Manifest, laid: tuple[Array, ...]) -> Array:
             rows = np.zeros((pack.tiles * pack.lanes, pack.depth), np.float32)
             rows[: block.rows] = matrix
             tiles = rows.reshape(pack.tiles, pack.lanes, pack.depth).transpose(0, 2, 1)
-            result[(*place, slice(None), slice(None), gate)] = tiles
+            here = result[place] if place else result
+            here[:, :, gate] = tiles
     return result
 
 

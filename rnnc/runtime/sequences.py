@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnc.runtime.arguments import Arguments, error
 from rnnc.runtime.manifest import Manifest, Port
-from rnnc.runtime.memory import DTYPES, Array
+from rnnc.runtime.memory import DTYPES, Array, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Sequences:
     """Sequence k is steps start[k] .. start[k]+length[k] of row row[k], rows in order."""
 
     extent: str
-    row: Array
-    start: Array
-    length: Array
-    last: Array  # for each row, its last sequence
+    row: Ints
+    start: Ints
+    length: Ints
+    last: Ints  # for each row, its last sequence
 
 
 def cut(manifest: Manifest, arguments: Arguments, resets: npt.ArrayLike) -> Sequences:
@@ -46,7 +46,8 @@ def cut(manifest: Manifest, arguments: Arguments, resets: npt.ArrayLike) -> Sequ
         last.append(len(rows) - 1)
     start = np.asarray(starts, np.int32)
     length = np.asarray(ends, np.int32) - start
-    return Sequences(extent, np.asarray(rows), start, length, np.asarray(last))
+    ints = np.int32
+    return Sequences(extent, np.asarray(rows, ints), start, length, np.asarray(last, ints))
 
 
 def gather(manifest: Manifest, arguments: Arguments, sequences: Sequences) -> Arguments:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rnnc import verification
+from rnnc.arrays import write_arrays
 from tests.cli.conftest import Rnnc
 from tests.cli.specs import ELMAN
 from tests.tolerance import tolerance
@@ -32,7 +33,7 @@ def arrays(tmp_path: Path) -> dict[str, np.ndarray]:
         "elman.b": random.normal(size=4).astype(np.float32),
     }
     np.savez(tmp_path / "x.npz", x=x)
-    np.savez(tmp_path / "params.npz", **params)
+    write_arrays(tmp_path / "params.npz", params)
     return {"x": x, **params}
 
 
@@ -104,7 +105,7 @@ def test_verify_agrees_and_can_fail(
 
     def off_by_a_little(*arguments: object) -> object:
         computed = {name: a + np.float32(1e-3) for name, a in arguments[4].items()}  # type: ignore[attr-defined]
-        return compare(*arguments[:4], computed)  # type: ignore[arg-type]
+        return compare(*arguments[:4], computed)  # type: ignore[arg-type, call-arg]
 
     compare = verification.compare
     monkeypatch.setattr(verification, "compare", off_by_a_little)
@@ -192,7 +193,7 @@ def test_wrong_parameters_are_named(
     said: str,
 ) -> None:
     params = {name: array for name, array in arrays.items() if name != "x"} | change
-    np.savez(tmp_path / "p.npz", **{n: a for n, a in params.items() if a is not None})
+    write_arrays(tmp_path / "p.npz", {n: a for n, a in params.items() if a is not None})
     result = rnnc("run", elman, *SIZES, "-p", "p.npz", "-i", "x.npz", "-o", "y.npz")
     assert result.code == 1
     assert "error[RNN7" in result.err

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Waves
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
 DTYPES = {"real": np.float64, "int": np.int64, "bool": np.bool_}
 
@@ -100,7 +101,8 @@ class Simulator:
             def assign(
                 target: Array = target, place: tuple[Array, ...] = place, value: Array = value
             ) -> None:
-                target[place] = value
+                shape = np.broadcast_shapes(*(np.shape(at) for at in place))
+                target[place] = value.reshape(shape) if value.size == 1 else value
 
             writes.append(assign)
         return writes
@@ -249,8 +251,8 @@ class Simulator:
                 loop = reduce.loops[depth]
                 lower = np.asarray(loop.lower.evaluate(env))  # type: ignore[arg-type]
                 upper = np.asarray(loop.upper.evaluate(env))  # type: ignore[arg-type]
-                for value in range(int(lower.min()), int(upper.max())):
-                    fold(depth + 1, env | {loop.name: np.asarray(value)})
+                for step in range(int(lower.min()), int(upper.max())):
+                    fold(depth + 1, env | {loop.name: np.asarray(step)})
                 return
             valid = self.holds(reduce.constraints, env)
             for loop in reduce.loops:

@@ -1,0 +1,101 @@
+"""Plans of the whole standard library, executed step by step, against the interpreter."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rnnc.diagnostics import DiagnosticError
+from rnnc.driver import Compilation, Request, StaticValue, standard_library, standard_source
+from rnnc.frontend import ast
+from rnnc.ir.interpreter import interpret
+from rnnc.ir.pointwise import pointwise
+from rnnc.ir.signature import extent_names
+from rnnc.passes.bind_sizes import BindSizes
+from rnnc.sampling import random_inputs, random_parameters
+from tests.plan.simulate import Array, Simulator
+from tests.tolerance import assert_close
+
+SIZES = {"A": 5, "B": 3, "C": 2, "D": 7, "F": 3, "G": 4, "H": 4, "I": 5, "K": 2}
+SIZES |= {"L": 3, "N": 5, "P": 2, "R": 3, "V": 6, "X": 3, "Y": 2}
+# They need complex numbers; the list may only become shorter.
+UNSUPPORTED = {("ssm", "s4d"), ("urnn", "urnn_network")}
+BATCH = 2
+
+
+@cache
+def models() -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (file, definition.name)
+        for file, module in standard_library().items()
+        for definition in module.definitions
+        if isinstance(definition, ast.Model)
+    )
+
+
+def compilation(file: str, model: str) -> Compilation:
+    definitions = standard_library()[file].definitions
+    [spec] = [definition for definition in definitions if definition.name == model]
+    sizes: dict[str, StaticValue] = {
+        static.name: SIZES[static.name] for static in spec.statics if static.default is None
+    }
+    return Compilation(standard_source(file), Request(model, sizes))
+
+
+def simulated(
+    found: Compilation,
+    extents: dict[str, int],
+    inputs: dict[str, Array],
+    params: dict[str, Array],
+    lengths: dict[str, NDArray[np.int64]] | None,
+) -> dict[str, Array]:
+    simulator = Simulator(found.plan, pointwise, BATCH, extents, lengths)
+    for argument in found.plan.inputs:
+        simulator.memory[argument.buffer][...] = inputs[argument.name]
+    for parameter in found.plan.parameters:
+        buffer = simulator.buffers[parameter.buffer]
+        names = [dim.name for dim in buffer.dims]
+        for point in parameter.domain.points({}):
+            place = tuple(point[dim.name] - dim.lower.evaluate({}) for dim in buffer.dims)
+            path = parameter.path
+            for name in names:
+                path = path.replace(f"[{name}]", f"[{point[name]}]")
+            if path not in params:
+                indices = ",".join(str(point[name]) for name in names)
+                path = parameter.path.partition("[")[0] + f"[{indices}]" + path.rpartition("]")[2]
+            simulator.memory[parameter.buffer][place] = params[path]
+    simulator.run()
+    return {output.name: simulator.memory[output.buffer] for output in found.plan.outputs}
+
+
+@pytest.mark.parametrize(("file", "model"), models())
+def test_plan_computes_what_the_spec_says(file: str, model: str) -> None:
+    found = compilation(file, model)
+    if (file, model) in UNSUPPORTED:
+        with pytest.raises(DiagnosticError, match="RNN703"):
+            assert found.plan
+        return
+    graph = BindSizes().run(found.graph)
+    names = extent_names(graph)
+    params = random_parameters(graph, 0)
+    for values, ragged in itertools.product(((5, 4, 3), (1, 1, 1)), (False, True)):
+        extents = dict(zip(names, values, strict=False))
+        lengths = {
+            name: np.array([size, max(1, size - 2)]) for name, size in extents.items()
+        } if ragged and names else None  # fmt: skip
+        inputs = random_inputs(graph, extents, BATCH, 1)
+        expected = interpret(graph, extents, inputs, params, lengths=lengths)
+        got = simulated(found, extents, inputs, params, lengths)
+        for name, array in expected.items():
+            if lengths is not None:
+                clear_beyond(got[name], array)
+            assert_close(got[name], array, np.float64, sum(values) * 10)
+
+
+def clear_beyond(computed: Array, expected: Array) -> None:
+    """Zero where the interpreter has zero for want of a step: that is the runtime's to clear."""
+    computed[expected == 0] = 0
