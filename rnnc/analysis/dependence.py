@@ -12,7 +12,7 @@ from itertools import product
 
 from rnnc.analysis.boxes import hull, interval, tightened
 from rnnc.analysis.regions import region, store_index
-from rnnc.ir.domain import Domain
+from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
 from rnnc.ir.ops import is_pointwise, is_statement, is_view
 from rnnc.ir.poly import Poly, PolyLike
@@ -45,8 +45,11 @@ def dependences(graph: Graph, dims: tuple[str, ...]) -> tuple[Dependence, ...]:
             continue
         pointwise = is_pointwise(node.op)
         for operand in node.operands:
-            points = tightened(region(node, operand))
-            for source, access, direct in sources(graph, operand, pointwise):
+            read_at = region(node, operand)
+            for source, access, direct, limits in limited_sources(graph, operand, pointwise):
+                points = tightened(read_at.restrict(*limits))
+                if is_empty_box(points):
+                    continue
                 shape = direct and source.type.shape == node.type.shape
                 made = distance(where, node, points, source, access, dims, shape)
                 if made is not None:
@@ -59,18 +62,29 @@ Access = dict[str, Poly | tuple[Poly, Poly]]
 
 def sources(graph: Graph, operand: Operand, direct: bool) -> Iterator[tuple[Node, Access, bool]]:
     """The statements that an operand reads, with the access in the reader's indices."""
+    for source, access, is_direct, _ in limited_sources(graph, operand, direct):
+        yield source, access, is_direct
+
+
+Limits = tuple[Constraint, ...]
+
+
+def limited_sources(
+    graph: Graph, operand: Operand, direct: bool
+) -> Iterator[tuple[Node, Access, bool, Limits]]:
+    """As `sources`, with what holds of the reader's indices where it reads this statement."""
     source = graph[operand.source]
     access: Access = {}
     for name, index in zip(source.domain.names, operand.access, strict=True):
         access[name] = (index.lower, index.upper) if isinstance(index, DataIndex) else index
-    yield from through(graph, source, access, direct)
+    yield from through(graph, source, access, direct, ())
 
 
 def through(
-    graph: Graph, source: Node, access: Access, direct: bool
-) -> Iterator[tuple[Node, Access, bool]]:
+    graph: Graph, source: Node, access: Access, direct: bool, limits: Limits
+) -> Iterator[tuple[Node, Access, bool, Limits]]:
     if is_statement(source.op):
-        yield source, access, direct
+        yield source, access, direct, limits
     elif source.op.name == "merge":
         for case in source.operands:
             node = graph[case.source]
@@ -85,7 +99,8 @@ def through(
                     inverse.setdefault(own[0], access[name])
             if beyond(case.guard, access):
                 continue
-            yield node, {name: inverse[name] for name in node.domain.names}, direct
+            where = {name: inverse[name] for name in node.domain.names}
+            yield node, where, direct, (*limits, *taken(case.guard, access))
     elif is_view(source.op):
         for operand in source.operands:
             inner = graph[operand.source]
@@ -101,7 +116,31 @@ def through(
                     composed[name] = access[inside.names[0]]
                 else:
                     composed[name] = inside.substitute(values)
-            yield from through(graph, inner, composed, False)
+            yield from through(graph, inner, composed, False, limits)
+
+
+def taken(guard: Domain, access: Access) -> Limits:
+    """What a case that is read at `access` says of the reader's indices: `j >= 1` where layer 0
+    is another case. Static dims only: they are what cases are made of."""
+    values = {name: index for name, index in access.items() if isinstance(index, Poly)}
+    static = [dim.name for dim in guard.dims if dim.static and dim.name in values]
+    found = [
+        constraint.substitute(values)
+        for constraint in (*guard.bounds, *guard.constraints)
+        if any(name in static for name in constraint.poly.names)
+        and all(name in values for name in constraint.poly.names if name in guard.names)
+    ]
+    return tuple(c for c in found if c.poly.names)
+
+
+def is_empty_box(points: Domain) -> bool:
+    """Whether a static dim certainly has no point."""
+    for dim in points.dims:
+        if dim.static and dim.lower is not None and dim.upper is not None:
+            extent = dim.extent.constant
+            if extent is not None and extent <= 0:
+                return True
+    return False
 
 
 def beyond(guard: Domain, access: Access) -> bool:

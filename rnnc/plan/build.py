@@ -142,27 +142,38 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         else:
             offset = dict(component.timing.offsets)
             key = {name: offset[name] for name in component.nodes}
-            phases = placed(graph, nodes, key, same_wave(component.timing), inner)
+            timings = tuple(timing for timing, _ in inner)
+            phases = placed(graph, nodes, key, same_wave(timings), inner)
             found.append(Draft(wave, component.waves, phases))
     flush()
     return tuple(found)
 
 
-def same_wave(timing: Timing) -> Callable[[Node, Read], bool]:
-    """Whether a statement may read what is computed in its own wave."""
-    weights = dict(timing.weights)
+def same_wave(timings: tuple[Timing, ...]) -> Callable[[Node, Read], bool]:
+    """Whether a statement may read what is computed in its own wave.
+
+    `timings` are those of all loops around, outermost first: what an outer one carries is finished,
+    even if it is computed in the same wave of the inner one.
+    """
 
     def waits(reader: Node, read: Read) -> bool:
-        later = timing.offset(reader.id) - timing.offset(read.source.id)
-        for name in reader.domain.names:
-            later = later + Poly.of(name) * weights.get(name, 0)
-        for name, index in read.access.items():
-            if not isinstance(index, Poly):
-                return False  # a whole range is finished in earlier waves
-            later = later - index * weights.get(name, 0)
-        return later.constant is None or later.constant < timing.scale
+        if any(not isinstance(index, Poly) for _, index in read.access.items()):
+            return False  # a whole range is finished in earlier waves
+        return not any(carries(timing, reader, read) for timing in timings)
 
     return waits
+
+
+def carries(timing: Timing, reader: Node, read: Read) -> bool:
+    """Whether a statement runs in a later wave than what it reads, at all of its points."""
+    weights = dict(timing.weights)
+    later = timing.offset(reader.id) - timing.offset(read.source.id)
+    for name in reader.domain.names:
+        later = later + Poly.of(name) * weights.get(name, 0)
+    for name, index in read.access.items():
+        assert isinstance(index, Poly)
+        later = later - index * weights.get(name, 0)
+    return later.constant is not None and later.constant >= timing.scale
 
 
 def placed(
