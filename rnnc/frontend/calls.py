@@ -11,6 +11,7 @@ from rnnc.frontend.arguments import Given, arguments
 from rnnc.frontend.context import Context
 from rnnc.frontend.functions import call_function
 from rnnc.frontend.lookup import local
+from rnnc.frontend.mentions import names_in
 from rnnc.frontend.models import call_model
 from rnnc.frontend.scope import CellScope
 from rnnc.frontend.sharing import place_of
@@ -205,7 +206,7 @@ def _cannot_tell(
         for argument in definition.arguments
         if argument.name in missing
         and isinstance(argument.type, ast.TensorType)
-        and any(static in _names(entry) for entry in argument.type.shape or ())
+        and any(static == name for e in argument.type.shape or () for name, _ in names_in(e))
     ]
     if mention:
         listed = " and ".join(", ".join(mention).rsplit(", ", 1))
@@ -224,17 +225,6 @@ def _cannot_tell(
         (Note(f"{static} is a static of '{definition.name}'", declared.span),),
         (f"pass it:  {given}{rest}",),
     )
-
-
-def _names(expression: ast.Expression) -> tuple[str, ...]:
-    match expression:
-        case ast.Name(text):
-            return (text,)
-        case ast.Binary():
-            return (*_names(expression.left), *_names(expression.right))
-        case ast.Unary():
-            return _names(expression.operand)
-    return ()
 
 
 def _fitted(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rnnc.frontend.emit import Emitter
     from rnnc.frontend.modules import Library
     from rnnc.frontend.scope import ModelScope, Scope
+    from rnnc.frontend.variables import Variable
 
 Result = TypeVar("Result")
 
@@ -62,6 +63,7 @@ class Session:
     generic: bool = False
     models: list[ModelScope] = field(default_factory=list)  # of this round, callers first
     calls: dict[tuple[object, ...], ModelScope] = field(default_factory=dict)
+    hidden: list[Variable] = field(default_factory=list)  # recurrences that have no name
     prepare: Callable[[ModelScope], None] = field(default=lambda _: None)
 
     def enter(self, scope: ModelScope) -> None:

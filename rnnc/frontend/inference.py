@@ -178,6 +178,7 @@ class _Attempt:
         builder.graph.sizes = session.sizes.table()
         graph = builder.finish(outputs)
         variables = [v for scope in session.models for v in scope.variables.values()]
+        variables += session.hidden
         if not any(variable.is_partial for variable in variables):
             check_rules(graph, variables, self.found)
         return None if self.found.has_errors else finish(graph, session)

@@ -43,7 +43,7 @@ def dims_of(definition: ast.Definition) -> Iterator[ast.Membership]:
 def mentioned_names(definition: ast.Definition) -> Iterator[tuple[str, Span]]:
     """Every name that the definition mentions in an expression or type."""
     for expression in _expressions(definition):
-        yield from _names_in(expression)
+        yield from names_in(expression)
     for declaration in _declarations(definition):
         match declaration.type:
             case ast.CellType(name):
@@ -94,11 +94,11 @@ def type_expressions(type: ast.Type | None) -> Iterator[ast.Expression]:
                 yield argument.value
 
 
-def _names_in(expression: ast.Expression) -> Iterator[tuple[str, Span]]:
+def names_in(expression: ast.Expression) -> Iterator[tuple[str, Span]]:
     if isinstance(expression, ast.Name):
         yield expression.text, expression.span
     for child in children(expression):
-        yield from _names_in(child)
+        yield from names_in(child)
 
 
 def names_of(equation: ast.Equation) -> Iterator[str]:
@@ -106,7 +106,7 @@ def names_of(equation: ast.Equation) -> Iterator[str]:
     for case in equation.cases:
         for expression in (case.value, case.condition):
             if expression is not None:
-                yield from (name for name, _ in _names_in(expression))
+                yield from (name for name, _ in names_in(expression))
 
 
 def children(node: ast.Expression) -> list[ast.Expression]:

@@ -13,6 +13,7 @@ from rnnc.frontend.emit import identity
 from rnnc.frontend.patterns import bind
 from rnnc.frontend.tensors import as_tensor, emit, one_of
 from rnnc.frontend.values import BAD, Absent, Function, Number, Tensor, Value
+from rnnc.frontend.variables import Group, Piece, Variable
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Operand
 from rnnc.ir.ops import op, reduced_dtype
@@ -263,4 +264,9 @@ def _cumsum(ranged: Ranged, outer: Context, span: Span) -> Tensor | Absent:
     if isinstance(total, Absent):
         return total
     case = Operand(total.read.source, identity(inner.region), inner.region, span)
+    if inner.session.last:
+        variable = Variable(hint, "equation", (), inner.region.dims, span, name)
+        variable.pieces.append(Piece(inner.region, {"": type}, span))
+        variable.groups[""] = (Group((), type, name),)
+        inner.session.hidden.append(variable)
     return emitter.merge([case], inner.region, type, hint, span, name=name)

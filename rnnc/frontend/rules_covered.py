@@ -248,7 +248,10 @@ def _check_output(variable: Defined, program: Program, sink: DiagnosticSink) -> 
     """Outputs cover their box."""
     if any(dim.lower is None or dim.upper is None for dim in variable.box.dims):
         return
-    points = to_set(variable.box, program.known)
+    # What is known of sizes must also hold of those that only the equations name.
+    limits = [c for part in variable.parts for c in (*part.guard.bounds, *part.guard.constraints)]
+    least = program.sizes_at_least({name for limit in limits for name in limit.poly.names})
+    points = to_set(variable.box.restrict(*least), program.known)
     for part in variable.parts:
         points = points.subtract(to_set(part.guard, program.known))
     if points.is_empty():

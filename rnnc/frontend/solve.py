@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rnnc.frontend import ast
 from rnnc.frontend.context import Context
+from rnnc.frontend.mentions import names_in
 from rnnc.frontend.scope import Scope
 from rnnc.frontend.sizes import Sizes
 from rnnc.frontend.values import Number
@@ -15,16 +16,20 @@ from rnnc.ir.poly import Poly
 def open_statics(scope: Scope, context: Context) -> dict[str, Poly]:
     """Gives every static that the call leaves open a size to be inferred.
 
-    A static with a default is open where the shape of an argument could tell it.
+    A size with a default is open, too: the shape of an argument may tell it.
     """
     opened: dict[str, Poly] = {}
-    told = _shape_names(scope.definition)
+    names = {static.name for static in scope.definition.statics}
     for static in scope.definition.statics:
         if static.name in scope.statics:
             continue
-        if static.default is None or static.name in told:
-            opened[static.name] = context.sizes.placeholder(static.name)
-            scope.statics[static.name] = Number(opened[static.name])
+        if static.default is not None and names.isdisjoint(_names(static.default)):
+            evaluate_default(static, scope, context)
+            value = scope.statics[static.name]
+            if not isinstance(value, Number) or not isinstance(value.value, Poly):
+                continue
+        opened[static.name] = context.sizes.placeholder(static.name)
+        scope.statics[static.name] = Number(opened[static.name])
     return opened
 
 
@@ -67,8 +72,6 @@ def default_statics(scope: Scope, opened: dict[str, Poly], context: Context) -> 
     """What the arguments did not tell takes its default."""
     for static in scope.definition.statics:
         poly = opened.get(static.name)
-        if static.name not in scope.statics:
-            evaluate_default(static, scope, context)
         if poly is None:
             continue
         value = context.sizes.normal(poly)
@@ -90,29 +93,5 @@ def unsolved(scope: Scope, opened: dict[str, Poly]) -> list[str]:
     ]
 
 
-def _shape_names(definition: ast.Definition) -> frozenset[str]:
-    """Names that occur in the declared shapes of arguments or inputs."""
-    types: list[ast.Type | None] = []
-    if isinstance(definition, ast.Cell):
-        types = [argument.type for argument in definition.arguments]
-    else:
-        for statement in definition.body:
-            if isinstance(statement, ast.Inputs):
-                types += [declaration.type for declaration in statement.declarations]
-    found: set[str] = set()
-    for type in types:
-        if isinstance(type, ast.TensorType):
-            for entry in type.shape or ():
-                found.update(_names(entry))
-    return frozenset(found)
-
-
-def _names(expression: ast.Expression) -> Iterable[str]:
-    match expression:
-        case ast.Name(text):
-            yield text
-        case ast.Binary():
-            yield from _names(expression.left)
-            yield from _names(expression.right)
-        case ast.Unary():
-            yield from _names(expression.operand)
+def _names(expression: ast.Expression) -> frozenset[str]:
+    return frozenset(name for name, _ in names_in(expression))
