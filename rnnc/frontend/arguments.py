@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rnnc.diagnostics import Note, Span
 from rnnc.frontend import ast
+from rnnc.frontend.bindings import counted
 from rnnc.frontend.context import Context
 from rnnc.frontend.values import BAD, UNKNOWN, Absent, Record, Value
 
@@ -49,7 +50,7 @@ def arguments(definition: ast.Cell, node: ast.Call, context: Context) -> dict[st
         else:
             context.error(
                 "RNN206",
-                f"'{definition.name}' takes {len(names)} arguments, this is one more",
+                f"'{definition.name}' takes {counted(len(names), 'argument')}, this is one more",
                 argument.span,
                 (Note("its arguments are declared here", definition.name_span),),
             )

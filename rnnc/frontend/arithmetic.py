@@ -49,16 +49,17 @@ OPERATORS = {
 }
 
 
-def unary(operator: str, operand: Value, context: Context, span: Span) -> Value:
+def unary(node: ast.Unary, operand: Value, context: Context) -> Value:
     """`-x` and `not x`."""
-    if operator == "not":
+    span = node.operand.span
+    if node.operator == "not":
         if isinstance(operand, Condition):
             return Condition(negation(operand.formula))
         tensor = truth(operand, context, span)
-        return emit("not", (tensor,), context, span)
+        return emit("not", (tensor,), context, node.span)
     if isinstance(operand, Number):
         return Number(-operand.value)
-    return emit("neg", (as_tensor(operand, context, span),), context, span)
+    return emit("neg", (as_tensor(operand, context, span),), context, node.span)
 
 
 def binary(node: ast.Binary, left: Value, right: Value, context: Context) -> Value:

@@ -26,11 +26,11 @@ class Bindings:
     module: LoadedModule
     definition: ast.Definition
     sink: DiagnosticSink
-    complete: bool
     known: set[str] = field(default_factory=set)
     dims: dict[str, Span] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
     reported: set[str] = field(default_factory=set)
+    doubled: set[str] = field(default_factory=set)
     has_errors: bool = False
 
     def check(self) -> None:
@@ -45,23 +45,27 @@ class Bindings:
                 case ast.Params(declarations) | ast.Inputs(declarations):
                     for declaration in declarations:
                         self._declaration(declaration)
+                        self._check_typed(declaration)
                 case ast.Equation():
                     self._equation(statement)
         if isinstance(self.definition, ast.Cell):
             for declaration in (*self.definition.arguments, *self.definition.results):
                 self._declaration(declaration)
+            self._check_results(self.definition)
         if not self.has_errors:  # what is unused may be what an unknown name meant
             self._check_unused()
 
     def _declare(self) -> None:
         """Collects the names, and reports those that are declared twice."""
         kinds: dict[str, tuple[str, Span]] = {}
+        self.doubled = set()
         for name, span, kind in declared_names(self.definition):
             if not name:
                 continue
             before = kinds.setdefault(name, (kind, span))
             if before[1] is span or (before[0], kind) in _SHARED:
                 continue
+            self.doubled.add(name)
             self.sink.error(
                 "RNN202",
                 f"'{name}' is defined twice"
@@ -76,7 +80,18 @@ class Bindings:
         }
         self.known = set(kinds) - set(self.dims)
         # One unknown name that ends a dim declares a run-time extent.
-        self.known |= {r.range.upper.text for r in rows if isinstance(r.range.upper, ast.Name)}
+        for upper in (row.range.upper for row in rows):
+            if not isinstance(upper, ast.Name):
+                continue
+            self.known.add(upper.text)
+            kind, span = kinds.get(upper.text, ("a static", upper.span))
+            if kind != "a static":
+                self.sink.error(
+                    "RNN202",
+                    f"'{upper.text}' is a run-time extent already, it cannot be {kind} as well",
+                    span,
+                    (Note("the first time is here", upper.span),),
+                )
 
     def _check_static_defaults(self) -> None:
         """A default may use the statics before it."""
@@ -93,7 +108,7 @@ class Bindings:
         ranks: dict[str, tuple[int, Span]] = {}
         for name, span, rank in _indexed(self.definition):
             first, place = ranks.setdefault(name, (rank, span))
-            if first != rank:
+            if first != rank and name not in self.doubled:
                 self.sink.error(
                     "RNN205",
                     f"'{name}' has {counted(first, 'grid index', 'grid indices')} elsewhere, "
@@ -101,6 +116,42 @@ class Bindings:
                     span,
                     (Note("it has them here", place),) if first else (),
                 )
+
+    def _check_results(self, cell: ast.Cell) -> None:
+        """RNN209 and RNN310: results without an equation, or without a type."""
+        defined = {
+            target.name
+            for statement in cell.body
+            if isinstance(statement, ast.Equation)
+            for target in statement.targets
+        }
+        arguments = {argument.name for argument in cell.arguments}
+        for result in cell.results:
+            if result.name not in defined:
+                self.has_errors = True
+                self.sink.error("RNN209", f"result '{result.name}' is never defined", result.span)
+            elif (
+                result.type is None
+                and result.name
+                and not (result.name.endswith("'") and result.name[:-1] in arguments)
+            ):
+                self.sink.error(
+                    "RNN310",
+                    f"result '{result.name}' has no type, and is not the next value of an argument",
+                    result.span,
+                    hints=(f"say its type:  {result.name}: [H]",),
+                )
+
+    def _check_typed(self, declaration: ast.Declaration) -> None:
+        """RNN310: an input or parameter without type."""
+        if declaration.type is None and declaration.default is None:
+            written = declaration.span.text
+            self.sink.error(
+                "RNN310",
+                f"'{declaration.name}' has no type",
+                declaration.name_span,
+                hints=(f"a vector:  {written}: [H]", f"a number:  {written}: real"),
+            )
 
     def _check_unused(self) -> None:
         """RNN503: weights and values that nothing mentions."""
@@ -241,7 +292,7 @@ class Bindings:
     def _unknown(self, node: ast.Name, candidates: Sequence[str], kind: str) -> None:
         """RNN201, once for each name, with the likeliest of the candidates."""
         self.has_errors = True
-        if not self.complete or node.text in self.reported:
+        if node.text in self.reported or node.text in self.module.tree.broken:
             return
         self.reported.add(node.text)
         hint = self._new_value(node.text)
@@ -280,6 +331,7 @@ class Bindings:
         base: str,
     ) -> None:
         """RNN203."""
+        self.has_errors = True
         name = node.text
         left: list[str] = []
         if equation is not None:
@@ -330,8 +382,9 @@ def _indexed(definition: ast.Definition) -> Iterator[tuple[str, Span, int]]:
                     yield target.name, target.span, len(target.indices or ())
 
 
-def counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 argument`, `2 arguments`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _listed(names: Iterable[str]) -> str:

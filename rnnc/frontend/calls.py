@@ -44,14 +44,20 @@ def call(node: ast.Call, context: Context) -> Value:
             return function
         case Function(name):
             return call_function(name, node, context)
-        case Callee(ast.Model()):
-            return call_model(function, node, context)
-        case Callee(ast.Cell() as cell):
-            given = arguments(cell, node, context)
-            return BAD if given is None else call_cell(function, given, node, context)
+        case Callee(definition):
+            if any(other is definition for other in context.scope.above):
+                return BAD  # it uses itself: told with the names
+            return _call_definition(function, node, context)
     return context.error(
         "RNN307", f"'{node.function.span.text}' cannot be called", node.function.span
     )
+
+
+def _call_definition(callee: Callee, node: ast.Call, context: Context) -> Value:
+    if not isinstance(callee.definition, ast.Cell):
+        return call_model(callee, node, context)
+    given = arguments(callee.definition, node, context)
+    return BAD if given is None else call_cell(callee, given, node, context)
 
 
 def call_cell(
@@ -71,6 +77,7 @@ def call_cell(
         dict(callee.statics),
         place,
         ids,
+        (*context.scope.above, definition),
         region=context.region,
     )
     enter(scope)

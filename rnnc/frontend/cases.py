@@ -75,7 +75,7 @@ def evaluate_body(expression: ast.Expression, context: Context) -> list[tuple[Co
     """The value on each part of the region; an outermost `if` counts as cases."""
     if isinstance(expression, ast.Conditional):
         cases = (
-            ast.Case(expression.value, expression.condition, expression.value.span),
+            ast.Case(expression.value, expression.condition, expression.span),
             ast.Case(expression.otherwise, None, expression.otherwise.span),
         )
         return evaluate_cases(cases, context)

@@ -57,7 +57,7 @@ def _attempt(
 ) -> Graph | None:
     builder = Builder(cell.name)
     session = Session(library, Sizes(), Emitter(builder), found, evaluate, last=True)
-    scope = CellScope(session, cell, module, {}, Place(), "")
+    scope = CellScope(session, cell, module, {}, Place(), "", (cell,))
     top_statics(scope, given, numbers)
     enter(scope)
     base = Context(session, scope, Domain(), {}, "")

@@ -27,7 +27,7 @@ def check_module(module: LoadedModule, library: Library, sink: DiagnosticSink) -
 
     Names are looked at in files that are imported, too, unless they are rnnc's own.
     """
-    check_names(module, sink, complete=not sink.has_errors)
+    check_names(module, sink)
     for other in library.loaded:
         if other is not module and other.folder is not None:
             check_names(other, sink)

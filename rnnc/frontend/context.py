@@ -50,7 +50,8 @@ class Session:
 
     `guessing`: whether an operand of unknown type is taken to have the type of the other one even
     where that is a number. `last`: whether this is the round that emits and reports. `generic`: a
-    cell is checked by itself, where an argument may have any type.
+    cell is checked by itself, where an argument may have any type. `has_unknown`: a name was met
+    that `names` reports.
     """
 
     library: Library
@@ -61,6 +62,7 @@ class Session:
     guessing: bool = False
     last: bool = False
     generic: bool = False
+    has_unknown: bool = False
     models: list[ModelScope] = field(default_factory=list)  # of this round, callers first
     calls: dict[tuple[object, ...], ModelScope] = field(default_factory=dict)
     hidden: list[Variable] = field(default_factory=list)  # recurrences that have no name

@@ -8,6 +8,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
 from rnnc.frontend import ast
 from rnnc.frontend.inference import elaborate_model
 from rnnc.frontend.modules import Library, LoadedModule, closest
+from rnnc.frontend.names import check_names
 from rnnc.frontend.statics import StaticValue
 from rnnc.ir.graph import Graph
 
@@ -22,6 +23,11 @@ def elaborate(
     sink = DiagnosticSink()
     library = Library(sink)
     module = library.load(source)
+    sink.raise_errors()
+    check_names(module, sink)
+    for other in library.loaded:
+        if other is not module and other.folder is not None:
+            check_names(other, sink)
     sink.raise_errors()
     definition = find_model(module, model)
     graph = elaborate_model(definition, module, library, given or {}, sink)

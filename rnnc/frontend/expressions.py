@@ -14,6 +14,7 @@ from rnnc.frontend.lookup import field_of, look_up, read_point, variable_named
 from rnnc.frontend.matmul import matmul
 from rnnc.frontend.patterns import as_index
 from rnnc.frontend.reductions import reduction
+from rnnc.frontend.solve import named_statics
 from rnnc.frontend.tensors import emit, one_of
 from rnnc.frontend.values import (
     BAD,
@@ -37,7 +38,10 @@ def evaluate(node: ast.Expression, context: Context) -> Value:
     match node:
         case ast.Name(text):
             found = look_up(text, context, node.span)
-            return BAD if found is None else found
+            if found is None:
+                context.session.has_unknown = True
+                return BAD
+            return found
         case ast.Number(value):
             return Number(Poly.of(value) if isinstance(value, int) else value)
         case ast.Boolean(value):
@@ -46,7 +50,7 @@ def evaluate(node: ast.Expression, context: Context) -> Value:
             return ListValue(tuple(evaluate(item, context) for item in items))
         case ast.Unary():
             operand = evaluate(node.operand, context)
-            return unary(node.operator, operand, context, node.span)
+            return unary(node, operand, context)
         case ast.Binary(operator="@"):
             return matmul(node, context)
         case ast.Binary():
@@ -59,7 +63,7 @@ def evaluate(node: ast.Expression, context: Context) -> Value:
             return _membership(node, context)
         case ast.Conditional():
             cases = (
-                ast.Case(node.value, node.condition, node.value.span),
+                ast.Case(node.value, node.condition, node.span),
                 ast.Case(node.otherwise, None, node.otherwise.span),
             )
             return one_of(evaluate_cases(cases, context), context, node.span)
@@ -166,10 +170,7 @@ def _with_statics(node: ast.WithStatics, context: Context) -> Value:
     if not isinstance(base, Callee):
         return context.error("RNN206", f"'{node.base.span.text}' takes no statics", node.base.span)
     given = dict(base.statics)
-    for argument in node.arguments:
-        name = argument.name
-        if name is None and isinstance(argument.value, ast.Name):
-            name = argument.value.text
+    for argument, name in named_statics(node.arguments, base.definition, context):
         if name is not None:
             given[name] = _static(evaluate(argument.value, context), argument.span, context)
     return Callee(

@@ -115,7 +115,7 @@ class _Attempt:
         self.found = found
         self.session = Session(library, Sizes(), Emitter(), self.found, evaluate)
         self.session.prepare = self._prepare
-        self.scope = ModelScope(self.session, model, module, {}, Place(), "")
+        self.scope = ModelScope(self.session, model, module, {}, Place(), "", (model,))
         self.session.last = True  # what is wrong with statics and dims is seen once
         top_statics(self.scope, given, numbers)
         declare_dims(self.scope, solved=False)
@@ -168,9 +168,11 @@ class _Attempt:
         self._round()
         for scope in session.models:
             for variable in scope.variables.values():
-                self._complain(variable, scope)
                 merge_variable(variable, scope)
             self._declared_weights(scope)
+        for scope in session.models:
+            for variable in scope.variables.values():
+                self._complain(variable, scope)
         outputs = self._outputs()
         report_inexact(session)
         builder = session.emitter.builder
@@ -211,9 +213,10 @@ class _Attempt:
         unknown = not variable.groups or any(
             group.type is None for groups in variable.groups.values() for group in groups
         )
-        if not unknown:
+        if not unknown and not variable.is_bad:
             return
-        if not variable.is_bad and not self.found.has_errors and variable.pieces:
+        known = not self.session.has_unknown and not self.found.has_errors
+        if known and variable.pieces:
             scope.session.error(
                 "RNN310",
                 f"cannot tell the type of '{variable.name}': it is defined by itself only",

@@ -63,11 +63,9 @@ def _guess(
 def _mismatch(node: ast.Binary, left: TensorType, right: TensorType, context: Context) -> Absent:
     sizes = context.sizes
     texts = [shape_text(type.shape, sizes) for type in (left, right)]
-    inner, outer = sizes.normal(left.shape[-1]), sizes.normal(right.shape[0])
+    inner, outer = sizes.text(left.shape[-1]), sizes.text(right.shape[0])
     notes = origin_notes((node.left, node.right), (left, right), context)
-    hints = _own_type_hint(node.left, left, outer, context)
-    if not hints and left.rank == right.rank == 2 and left.shape[0] == right.shape[0]:
-        hints = ()
+    hints = _own_type_hint(node.left, left, sizes.normal(right.shape[0]), context)
     return context.error(
         "RNN301",
         f"'{node.span.text}' multiplies {texts[0]} by {texts[1]}: "
@@ -96,7 +94,7 @@ def _own_type_hint(
         if len(sharing) < 2:
             return ()
         others = ", ".join(d.name_span.text for d in sharing if d is not own)
-        shape = shape_text((*type.shape[:-1], wanted))
+        shape = shape_text((*type.shape[:-1], wanted), context.sizes)
         return (
             f"give {own.name} its own type:  "
             f"param {others}: {own.type.span.text}, {own.name}: {shape}",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rnnc.diagnostics import Note, Span
 from rnnc.frontend import ast
+from rnnc.frontend.bindings import counted
 from rnnc.frontend.context import Context, pieces, project
 from rnnc.frontend.model_scope import declare_dims, declare_names, resolve_dims
 from rnnc.frontend.patterns import bind
@@ -49,17 +50,25 @@ def call_model(callee: Callee, node: ast.Call, context: Context) -> Value:
     outer = _outer(given, context)
     ids = context.hint or context.scope.id(callee.name)
     scope = ModelScope(
-        context.session, definition, callee.module, dict(callee.statics), place, ids, outer=outer
+        context.session,
+        definition,
+        callee.module,
+        dict(callee.statics),
+        place,
+        ids,
+        (*context.scope.above, definition),
+        outer=outer,
     )
     base = Context(context.session, scope, outer, {}, ids)
     opened = open_statics(scope, base)
     declare_dims(scope, solved=True)
-    bad = _solve(scope, declared, given, base, context)
+    if _solve(scope, declared, given, base, context):
+        return BAD
     default_statics(scope, opened, base)
     left = unsolved(scope, opened)
     if left:
-        if bad or not context.session.last:
-            return BAD if bad else UNKNOWN
+        if not context.session.last:
+            return UNKNOWN
         static = next(s for s in definition.statics if s.name == left[0])
         return context.error(
             "RNN303",
@@ -183,9 +192,10 @@ def _solve(
         if isinstance(value, Whole):
             dims = value.variable.positions
             if len(dims) != len(indices):
+                number = counted(len(dims), "grid index", "grid indices")
                 context.error(
                     "RNN205",
-                    f"'{value.variable.name}' has {len(dims)} grid indices, "
+                    f"'{value.variable.name}' has {number}, "
                     f"input '{declaration.name}' has {len(indices)}",
                     span,
                     (Note(f"'{declaration.name}' is declared here", declaration.span),),

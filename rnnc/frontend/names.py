@@ -10,16 +10,13 @@ from rnnc.frontend.mentions import declared_names, mentioned_names
 from rnnc.frontend.modules import LoadedModule
 
 
-def check_names(module: LoadedModule, sink: DiagnosticSink, *, complete: bool = True) -> None:
-    """Reports unknown, free, doubled and unused names.
-
-    `complete` is false where syntax errors have removed definitions: then an unknown name may be
-    one of these.
-    """
+def check_names(module: LoadedModule, sink: DiagnosticSink) -> None:
+    """Reports unknown, free, doubled and unused names; those of broken definitions are known."""
     _check_definitions(module, sink)
     for definition in module.tree.definitions:
-        Bindings(module, definition, sink, complete).check()
-    _check_imports(module, sink)
+        Bindings(module, definition, sink).check()
+    if not module.tree.broken:
+        _check_imports(module, sink)
     _check_recursion(module, sink)
 
 
@@ -28,9 +25,9 @@ def _check_definitions(module: LoadedModule, sink: DiagnosticSink) -> None:
     seen: dict[str, Span] = {}
     for statement in module.tree.imports:
         for name in statement.names:
-            _once(name.text, name.span, seen, sink, "imported or defined")
+            _once(name.text, name.span, seen, sink, "imported")
     for definition in module.tree.definitions:
-        _once(definition.name, definition.name_span, seen, sink, "imported or defined")
+        _once(definition.name, definition.name_span, seen, sink, "defined")
         if definition.name in BUILTINS or definition.name in CONSTANTS:
             sink.error(
                 "RNN202",

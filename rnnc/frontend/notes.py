@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rnnc.diagnostics import Note, Span
 from rnnc.frontend import ast
 from rnnc.frontend.context import Context
-from rnnc.frontend.tensors import shape_text, type_text
+from rnnc.frontend.tensors import type_text
 from rnnc.ir.types import TensorType
 
 
@@ -24,8 +24,7 @@ def origin_notes(
         if found is None:
             continue
         verb, span = found
-        text = shape_text(type.shape, context.sizes) if type.dtype == "real" else ""
-        text = text or type_text(type, context.sizes)
+        text = type_text(type, context.sizes)
         notes.append(Note(f"'{name}' is {verb} here as {text}", span))
     return list(dict.fromkeys(notes))
 

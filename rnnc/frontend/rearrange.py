@@ -93,7 +93,7 @@ def stack(values: Sequence[Given], context: Context, span: Span) -> Tensor | Abs
         combined = combined_shape(shape, tensor.type.shape, context.sizes)
         if combined is None:
             texts = [shape_text(s, context.sizes) for s in (shape, tensor.type.shape)]
-            return context.error("RNN305", f"stack of {texts[0]} and {texts[1]}", span)
+            return context.error("RNN305", f"stack of {texts[0]} and {texts[1]}: they differ", span)
         shape = combined
     same = [fill(t, shape, context, span) for t in _widened(tensors, context, span)]
     return emit("stack", same, context, span)

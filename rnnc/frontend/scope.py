@@ -37,7 +37,7 @@ class Scope:
     """What a model and a cell have in common.
 
     `ids` begins the ids of the scope's nodes ('' for the compiled model), `place` says where its
-    weights live.
+    weights live. `above` are the definitions on the way of calls, the own one last.
     """
 
     session: Session
@@ -46,6 +46,7 @@ class Scope:
     statics: dict[str, Value]
     place: Place
     ids: str
+    above: tuple[ast.Definition, ...]
     params: dict[str, tuple[ast.Declaration, ...]] = field(default_factory=dict)
     weights: dict[str, Variable] = field(default_factory=dict)
     dims: dict[str, Dim] = field(default_factory=dict)

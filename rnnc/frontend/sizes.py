@@ -31,6 +31,7 @@ class Quotient:
     numerator: Poly
     denominator: Poly
     span: Span
+    is_unnamed: bool
 
 
 @dataclass(slots=True)
@@ -94,6 +95,18 @@ class Sizes:
             for name in poly.names
         )
 
+    def text(self, poly: Poly) -> str:
+        """A size as the source would write it; `?` where it is not inferred yet."""
+        poly = self.normal(poly)
+        text = str(poly)
+        for quotient in self.quotients.values():
+            if quotient.name in poly.names and quotient.is_unnamed:
+                division = f"{quotient.numerator} // {quotient.denominator}"
+                if poly != Poly.of(quotient.name):
+                    division = f"({division})"
+                text = text.replace(quotient.name, division)
+        return "?" if text.startswith("?") else text
+
     # ---- equality -----------------------------------------------------------------------------
 
     def normal(self, poly: Poly) -> Poly:
@@ -144,7 +157,7 @@ class Sizes:
             top, bottom = ("_".join(poly.names) or str(poly) for poly in key)
             name = self.fresh(hint or f"{top}_over_{bottom}")
             self.declare_static(name)
-            self.quotients[key] = Quotient(name, numerator, denominator, span)
+            self.quotients[key] = Quotient(name, numerator, denominator, span, not hint)
         return Poly.of(self.quotients[key].name)
 
     # ---- numbers ------------------------------------------------------------------------------

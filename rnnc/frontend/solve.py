@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from rnnc.diagnostics import Note
 from rnnc.frontend import ast
 from rnnc.frontend.context import Context
 from rnnc.frontend.mentions import names_in
+from rnnc.frontend.modules import closest
 from rnnc.frontend.scope import Scope
 from rnnc.frontend.sizes import Sizes
 from rnnc.frontend.values import Number
 from rnnc.ir.poly import Poly
+
+
+def named_statics(
+    arguments: Sequence[ast.Argument], definition: ast.Definition, context: Context
+) -> Iterator[tuple[ast.Argument, str | None]]:
+    """The statics that `{H, act=relu}` gives, by name; None (and reported) for one that is none."""
+    known = tuple(static.name for static in definition.statics)
+    seen: set[str] = set()
+    for argument in arguments:
+        name = argument.name
+        if name is None and isinstance(argument.value, ast.Name):
+            name = argument.value.text
+        if name is None or argument.splat:
+            context.error(
+                "RNN206",
+                "a static is given by name",
+                argument.span,
+                hints=(f"write  {{{known[0]}={argument.span.text}}}",) if known else (),
+            )
+            name = None
+        elif name not in known:
+            like = closest(name, known)
+            hint = f"did you mean '{like}'?" if like else f"it has:  {', '.join(known)}"
+            context.error(
+                "RNN206",
+                f"'{definition.name}' has no static '{name}'",
+                argument.span,
+                (Note(f"'{definition.name}' is defined here", definition.name_span),),
+                (hint,) if known else (),
+            )
+            name = None
+        elif name in seen:
+            context.error("RNN206", f"static '{name}' is given twice", argument.span)
+        seen.add(name or "")
+        yield argument, name
 
 
 def open_statics(scope: Scope, context: Context) -> dict[str, Poly]:

@@ -31,13 +31,12 @@ from rnnc.ir.poly import Poly
 from rnnc.ir.types import DType, TensorType, promote
 
 
-def shape_text(shape: Sequence[Poly], sizes: Sizes | None = None) -> str:
+def shape_text(shape: Sequence[Poly], sizes: Sizes) -> str:
     """`[4*H, X]`; sizes that are not inferred yet are shown as `?`."""
-    entries = [str(size if sizes is None else sizes.normal(size)) for size in shape]
-    return "[" + ", ".join("?" if entry.startswith("?") else entry for entry in entries) + "]"
+    return "[" + ", ".join(sizes.text(size) for size in shape) + "]"
 
 
-def type_text(type: TensorType, sizes: Sizes | None = None) -> str:
+def type_text(type: TensorType, sizes: Sizes) -> str:
     """A type as the source writes it: `[H]`, `real`, `complex[N]`, `int`."""
     if not type.shape:
         return type.dtype

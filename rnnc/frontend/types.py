@@ -69,8 +69,9 @@ def static_size(entry: ast.Expression, context: Context) -> Poly | None:
 def _state(type: ast.StateType, context: Context) -> Absent | dict[str, TensorType]:
     """The fields of a cell's state; their sizes are inferred from where the state is used."""
     cell = context.scope.definition_named(type.cell.text, type.cell.span)
-    if isinstance(cell, Absent):
-        return cell
+    if cell is None or isinstance(cell, Absent):
+        context.session.has_unknown |= cell is None
+        return cell or BAD
     if not isinstance(cell, Callee) or not isinstance(cell.definition, ast.Cell):
         return context.error("RNN307", f"'{type.cell.text}' is no cell", type.cell.span)
     arguments = {argument.name: argument for argument in cell.definition.arguments}

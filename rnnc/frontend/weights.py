@@ -9,6 +9,7 @@ from rnnc.frontend.context import Context
 from rnnc.frontend.initializers import initializer_text
 from rnnc.frontend.patterns import bind
 from rnnc.frontend.scope import CellScope, Scope
+from rnnc.frontend.solve import named_statics
 from rnnc.frontend.types import declared_type
 from rnnc.frontend.values import BAD, Absent, Callee, Place
 from rnnc.frontend.variables import Piece, Variable
@@ -43,13 +44,11 @@ def _cell(
     found = scope.definition_named(kind.name.text, kind.name.span)
     if not isinstance(found, Callee):
         if found is None or isinstance(found, Absent):
+            context.session.has_unknown |= found is None
             return found or BAD
         return context.error("RNN307", f"'{kind.name.text}' is no cell", kind.name.span)
     statics = dict(found.statics)
-    for argument in kind.arguments:
-        static = argument.name
-        if static is None and isinstance(argument.value, ast.Name):
-            static = argument.value.text
+    for argument, static in named_statics(kind.arguments, found.definition, context):
         if static is not None:
             statics[static] = context.evaluate(argument.value)
     place = nested(scope.place, name, dims)
@@ -97,6 +96,14 @@ def _tensor(
             continue
         if len(bound.binders) != rank:
             continue  # reported with the names
+        moving = [dim for dim in bound.binders if dim is not None and not dim.static]
+        if moving:
+            context.error(
+                "RNN308",
+                f"a parameter is indexed by static dims, {moving[0].name} ends at run time",
+                declaration.name_span,
+            )
+            continue
         names = tuple(
             Dim(f"i{position}", None, None, True) if dim is None else dim
             for position, dim in enumerate(bound.binders)
@@ -111,7 +118,7 @@ def _tensor(
                 new if old.lower is None else old
                 for old, new in zip(variable.positions, names, strict=True)
             )
-    if variable is None:
+    if variable is None:  # no declaration of it makes sense
         first = declarations[0].name_span
         return Variable(name, "param", lead.dims, (), first, scope.id(name), is_bad=True)
     for declaration in declarations:
