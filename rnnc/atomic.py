@@ -50,15 +50,17 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_directory(path: Path) -> Iterator[Path]:
+def replacing_directory(path: Path, mark: str) -> Iterator[Path]:
     """Gives an empty temporary folder to fill; on success it becomes `path`, else it is removed.
 
-    An old folder of that name is replaced as a whole; an old file is refused.
+    An old folder of that name is replaced as a whole if it holds `mark`; any other, and a file, is
+    refused, and so is a path whose folder does not exist.
     """
     with _reported(path):
         if path.exists() and not path.is_dir():
             raise NotADirectoryError("it is a file")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not (path / mark).exists():
+            raise IsADirectoryError(f"it is a folder without {mark}, which is not replaced")
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from rnnc.diagnostics import Diagnostic, DiagnosticSink, Source
+from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
 from rnnc.frontend.reading import read_source as read_source
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ class Compilation:
         from rnnc.ir.verifier import verify
         from rnnc.passes.pipeline import optimize, pipeline
 
+        require_sizes(self.graph)
         return optimize(self.graph, pipeline(), lambda _, graph: verify(graph))
 
     @cached_property
@@ -161,6 +162,7 @@ class Compilation:
             case "ast":
                 return outline(self.tree)
             case "ir":
+                require_sizes(self.graph)
                 return print_graph(self.graph)
             case "opt":
                 return print_graph(self.optimized)
@@ -185,6 +187,16 @@ class Compilation:
             path = Path(folder) / f"model{LIBRARY_SUFFIX}"
             self.build(path)
             return load(path)
+
+
+def require_sizes(graph: Graph) -> None:
+    """Raises RNN304 where statics are still open: compiling needs numbers."""
+    missing = [size.name for size in graph.sizes if size.kind == "static" and size.value is None]
+    if missing:
+        names = ", ".join(missing)
+        given = " ".join(f"-D {name}=64" for name in missing)
+        message = f"'{graph.name}' cannot be compiled without a number for {names}"
+        raise DiagnosticError([Diagnostic("RNN304", message, hints=(f"say it:  {given}",))])
 
 
 def open_model(name: str, request: Request) -> Model:

@@ -71,15 +71,26 @@ def test_an_unwritable_path_is_one_diagnostic(tmp_path: Path, where: str, reason
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     for content in ("one", "two"):
-        with atomic.replacing_directory(tmp_path / "out") as temporary:
+        with atomic.replacing_directory(tmp_path / "out", "mark") as temporary:
             (temporary / content).write_text(content)
-    assert everything_in(tmp_path) == {"out/two": "two"}
+            (temporary / "mark").write_text("ours")
+    assert everything_in(tmp_path) == {"out/two": "two", "out/mark": "ours"}
+
+
+def test_a_folder_that_is_not_ours_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("kept")
+    refused = pytest.raises(DiagnosticError, match="which is not replaced")
+    with refused, atomic.replacing_directory(tmp_path / "out", "mark"):
+        pass
+    assert everything_in(tmp_path) == {"out/a": "kept"}
 
 
 def test_a_failing_folder_leaves_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a").write_text("old")
-    with pytest.raises(RuntimeError), atomic.replacing_directory(tmp_path / "out") as temporary:
+    failing = atomic.replacing_directory(tmp_path / "out", "a")
+    with pytest.raises(RuntimeError), failing as temporary:
         (temporary / "a").write_text("half")
         raise RuntimeError
     assert everything_in(tmp_path) == {"out/a": "old"}
@@ -88,6 +99,6 @@ def test_a_failing_folder_leaves_the_old_one(tmp_path: Path) -> None:
 def test_a_folder_does_not_replace_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("kept")
     refused = pytest.raises(DiagnosticError, match="it is a file")
-    with refused, atomic.replacing_directory(tmp_path / "out"):
+    with refused, atomic.replacing_directory(tmp_path / "out", "mark"):
         pass
     assert everything_in(tmp_path) == {"out": "kept"}

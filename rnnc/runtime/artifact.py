@@ -26,7 +26,7 @@ def write(path: Path, manifest: Manifest, library: bytes) -> None:
                 archive.writestr(zipfile.ZipInfo(name), data)  # no time: same input, same bytes
         write_bytes(path, buffer.getvalue())
         return
-    with replacing_directory(path) as folder:
+    with replacing_directory(path, MANIFEST) as folder:
         for name, data in members.items():
             (folder / name).write_bytes(data)
 
