@@ -10,7 +10,8 @@ import numpy as np
 
 from rnnc.driver import Compilation, Request, StaticValue, standard_source
 from rnnc.ir.graph import Graph
-from rnnc.ir.interpreter import Array, interpret
+from rnnc.ir.interpreter import interpret
+from rnnc.ir.pointwise import Array
 from rnnc.runtime.model import BoundModel, Model
 from rnnc.sampling import random_inputs, random_parameters
 from tests.tolerance import assert_close

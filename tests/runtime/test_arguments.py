@@ -9,7 +9,7 @@ import pytest
 
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request
-from rnnc.ir.interpreter import Array
+from rnnc.ir.pointwise import Array
 from rnnc.runtime.model import BoundModel
 from tests.runtime.networks import Network, network
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rnnc.ir.interpreter import Array
+from rnnc.ir.pointwise import Array
 from tests.runtime.networks import SIZES, assert_outputs, network
 from tests.tolerance import tolerance
 
@@ -74,7 +74,7 @@ def test_resets(name: str, resets: str, lengths: list[int] | None) -> None:
     inputs = net.inputs(6, 3)
     marks = RESETS[resets]()
     own = None if lengths is None else {"T": np.array(lengths)}
-    found = net.bound.run(inputs, lengths=own, resets=marks, threads=2)  # type: ignore[arg-type]
+    found = net.bound.run(inputs, lengths=own, resets=marks, threads=2)
     assert_outputs(found, net.expected(inputs, 6, own, marks), 6)
 
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from rnnc.diagnostics import DiagnosticError
-from rnnc.ir.interpreter import Array
+from rnnc.ir.pointwise import Array
 from rnnc.runtime.manifest import Affine, Manifest
 from rnnc.runtime.memory import Array as Memory
 from rnnc.runtime.parameters import lay_out, packed
