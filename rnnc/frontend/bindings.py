@@ -292,7 +292,9 @@ class Bindings:
     def _unknown(self, node: ast.Name, candidates: Sequence[str], kind: str) -> None:
         """RNN201, once for each name, with the likeliest of the candidates."""
         self.has_errors = True
-        if node.text in self.reported or node.text in self.module.tree.broken:
+        tree = self.module.tree
+        imported = {name.text for statement in tree.imports for name in statement.names}
+        if node.text in self.reported or node.text in imported or node.text in tree.broken:
             return
         self.reported.add(node.text)
         hint = self._new_value(node.text)
