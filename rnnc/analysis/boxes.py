@@ -73,7 +73,7 @@ def interval(index: Poly, points: Domain) -> Interval:
     Each dim counts on its own, and each constraint that bounds the index directly (`t - i >= 0`).
     """
     lower, upper = relaxed(index)
-    low, high = _extreme(lower, points, -1), _extreme(upper, points, 1)
+    low, high = extreme(lower, points, -1), extreme(upper, points, 1)
     for constraint in points.constraints:
         for sign in (1, -1) if constraint.relation == "==" else (1,):
             below = (index - constraint.poly * sign).constant
@@ -109,7 +109,7 @@ def relaxed(index: Poly) -> tuple[Poly, Poly]:
     return lower, upper
 
 
-def _extreme(index: Poly, points: Domain, sign: int) -> Poly | None:
+def extreme(index: Poly, points: Domain, sign: int) -> Poly | None:
     """The largest (sign 1) or smallest (sign -1) value over the box of `points`."""
     for dim in reversed(points.dims):  # inner bounds may name outer dims
         coefficient = index.coefficient(dim.name)

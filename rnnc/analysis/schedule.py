@@ -18,38 +18,16 @@ from typing import Literal
 
 import networkx as nx
 
-from rnnc.analysis.boxes import tightened
 from rnnc.analysis.cuts import Arc, Cut, Rational, cheapest, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences, places
-from rnnc.analysis.wave import (
-    Bound,
-    Box,
-    FloorDiv,
-    Increment,
-    Maximum,
-    Polynomial,
-    WaveLoop,
-    wave_loops,
-)
+from rnnc.analysis.timing import Timing, counted
+from rnnc.analysis.wave import Bound
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.ir.domain import Constraint
-from rnnc.ir.graph import Graph, Node
+from rnnc.ir.graph import Graph
 from rnnc.ir.ops import is_statement
 from rnnc.ir.poly import Poly
 
 Kind = Literal["parallel", "affine", "split"]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """`wave = floor((sum weights[d]*i_d + offset) / scale)`, counted from the first wave: 0."""
-
-    weights: tuple[tuple[str, int], ...]
-    scale: int
-    offsets: tuple[tuple[str, Poly], ...]  # for each statement; places of absent dims included
-
-    def offset(self, node: str) -> Poly:
-        return dict(self.offsets)[node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,29 +137,17 @@ class Scheduler:
             *(value.denominator for value in alpha), *(v.denominator for v in gamma.values())
         )
         weights = {dim: int(v * scale) for dim, v in zip(self.dims, alpha, strict=True)}
-        raw: dict[str, Poly] = {}
-        spans: list[tuple[Poly, Poly]] = []
+        positions: dict[str, Poly] = {}
         for name in nodes:
-            node = self.graph[name]
-            offset = Poly.of(int(gamma[name] * scale))
+            inside = self.graph[name].domain.names
+            position = Poly.of(int(gamma[name] * scale))
             for dim, weight in weights.items():
-                if dim not in node.domain.names and weight:
-                    offset = offset + self.places[name, dim] * weight
-            raw[name] = offset
-            spans.append(reach(boxes(node, weights), offset))
-        first = least([low for low, _ in spans])
-        timing = Timing(
-            tuple((dim, weight) for dim, weight in weights.items() if weight),
-            scale,
-            tuple((name, offset - first) for name, offset in raw.items()),
-        )
-        ends = tuple(dict.fromkeys(high - first for _, high in spans))
-        waves = tuple(
-            Increment(FloorDiv(end, scale) if scale > 1 else Polynomial(end), 1)
-            for end in dominant(ends)
-        )
-        count: Bound = waves[0] if len(waves) == 1 else Maximum(waves)
-        return Component("affine", nodes, alpha, tuple(gamma.items()), timing, count)
+                if weight:
+                    place = Poly.of(dim) if dim in inside else self.places[name, dim]
+                    position = position + place * weight
+            positions[name] = position
+        timing, waves = counted({name: self.graph[name] for name in nodes}, positions, scale)
+        return Component("affine", nodes, alpha, tuple(gamma.items()), timing, waves)
 
     # ---- outer loop, inner schedules ----------------------------------------------------------
 
@@ -305,82 +271,3 @@ def no_schedule(graph: Graph, nodes: Sequence[str], conflict: tuple[Cut, ...]) -
     reads = "; ".join(dict.fromkeys(reason for cut in conflict for reason in cut.reason))
     message = f"no order computes '{nodes[0]}': {reads}"
     return DiagnosticError([Diagnostic("RNN404", message, spans[0] if spans else None)])
-
-
-def boxes(node: Node, weights: Mapping[str, int]) -> tuple[Box, ...]:
-    """The node's dims for `wave_loops`: static ones outside, as their weights differ."""
-    found: list[Box] = []
-    for dim in sorted(tightened(node.domain).dims, key=lambda dim: not dim.static):
-        assert dim.lower is not None and dim.upper is not None
-        found.append(Box(dim.name, dim.lower, dim.upper, weights.get(dim.name, 0)))
-    return tuple(found)
-
-
-def reach(found: Sequence[Box], offset: Poly) -> tuple[Poly, Poly]:
-    """The least and the most scaled wave number of a statement."""
-    least_value = most = offset
-    for box in found:
-        ends = box.lower * box.weight, (box.upper - 1) * box.weight
-        low, high = ends if box.weight >= 0 else ends[::-1]
-        least_value, most = least_value + low, most + high
-    return least_value, most
-
-
-def least(values: Sequence[Poly]) -> Poly:
-    """A lower bound of all, for sizes >= 0 (coefficient-wise: one of them, as a rule)."""
-    terms = {key: 0 for value in values for key, _ in value.terms}
-    result = Poly()
-    for key in terms:
-        smallest = min(dict(value.terms).get(key, 0) for value in values)
-        result = result + Poly(((key, 1),)) * smallest
-    return result
-
-
-def dominant(values: Sequence[Poly]) -> tuple[Poly, ...]:
-    """Those values that no other one is always at least equal to."""
-    kept = [
-        value
-        for number, value in enumerate(values)
-        if not any(
-            other != value and all(c >= 0 for _, c in (other - value).terms)
-            for other in (*values[:number], *values[number + 1 :])
-        )
-    ]
-    return tuple(kept)
-
-
-def statement_loops(
-    node: Node, timings: Sequence[tuple[Timing, str]]
-) -> tuple[tuple[WaveLoop, ...], tuple[Constraint, ...]]:
-    """The loops over the points of a statement, given the nest of wave variables around it.
-
-    Each timing comes with its wave variable, outermost first. Dims that no timing places run over
-    their whole box: static ones outside, the others inside.
-    """
-    domain = tightened(node.domain)
-    limits = list(domain.constraints)
-    placed: list[Box] = []
-    loops: list[WaveLoop] = []
-    for timing, wave in timings:
-        found = boxes(node, dict(timing.weights))
-        names = [box.name for box in placed]
-        fresh = tuple(box for box in found if box.weight and box.name not in names)
-        rest = timing.offset(node.id)
-        for box in found:
-            if box.name in names:
-                rest = rest + Poly.of(box.name) * box.weight
-        if fresh:
-            loops += wave_loops(fresh, rest, timing.scale, wave)
-            placed += fresh
-        else:
-            position = rest - Poly.of(wave) * timing.scale
-            limits.append(Constraint(position, ">="))
-            limits.append(Constraint(timing.scale - 1 - position, ">="))
-    names = [box.name for box in placed]
-    free = [dim for dim in domain.dims if dim.name not in names]
-    whole: dict[bool, list[WaveLoop]] = {True: [], False: []}
-    for dim in free:
-        assert dim.lower is not None and dim.upper is not None
-        loop = WaveLoop(dim.name, Polynomial(dim.lower), Polynomial(dim.upper))
-        whole[dim.static].append(loop)
-    return (*whole[True], *loops, *whole[False]), tuple(limits)

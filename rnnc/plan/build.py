@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from rnnc.analysis.schedule import Component, Schedule, Timing, statement_loops
+from rnnc.analysis.schedule import Component, Schedule
+from rnnc.analysis.timing import Timing, statement_loops
 from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
-from rnnc.ir.poly import Poly
+from rnnc.ir.poly import Poly, PolyLike
 from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
@@ -140,8 +141,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
             steps = draft(graph, component.inner, inner)
             found.append(Draft(wave, component.waves, (), steps))
         else:
-            offset = dict(component.timing.offsets)
-            key = {name: offset[name] for name in component.nodes}
+            key = {name: component.timing.positions[name] for name in component.nodes}
             timings = tuple(timing for timing, _ in inner)
             phases = placed(graph, nodes, key, same_wave(timings), inner)
             found.append(Draft(wave, component.waves, phases))
@@ -166,13 +166,12 @@ def same_wave(timings: tuple[Timing, ...]) -> Callable[[Node, Read], bool]:
 
 def carries(timing: Timing, reader: Node, read: Read) -> bool:
     """Whether a statement runs in a later wave than what it reads, at all of its points."""
-    weights = dict(timing.weights)
-    later = timing.offset(reader.id) - timing.offset(read.source.id)
-    for name in reader.domain.names:
-        later = later + Poly.of(name) * weights.get(name, 0)
+    access: dict[str, PolyLike] = {}
     for name, index in read.access.items():
         assert isinstance(index, Poly)
-        later = later - index * weights.get(name, 0)
+        access[name] = index
+    source = timing.positions[read.source.id].substitute(access)
+    later = timing.positions[reader.id] - source
     return later.constant is not None and later.constant >= timing.scale
 
 
