@@ -31,7 +31,7 @@ lint: $(VENV)/rnnc-test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/rnnc-bench-installed
-	$(BIN)/rnnc bench examples/stacked_lstm.rnn
+	$(BIN)/python benchmarks/lstm.py --output $(VENV)/lstm.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
