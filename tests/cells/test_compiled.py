@@ -1,0 +1,98 @@
+"""Every architecture, compiled: what the library computes is what its equations say.
+
+Single precision against the oracles' double, rows of different lengths, one and two threads,
+few steps and none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from rnnc import driver
+from rnnc.diagnostics import DiagnosticError, Source
+from rnnc.runtime.model import BoundModel, Model
+from tests.oracles.arrays import Array, Arrays
+from tests.oracles.case import Case
+from tests.oracles.cases import CASES
+from tests.tolerance import assert_close
+
+BATCH = 3
+# Complex numbers have no kernels yet; this says so until they do.
+REFUSED = {"s4d": "RNN703", "urnn_network": "RNN703", "lru": "RNN703"}
+# One of each kind of recurrence; compiling all takes minutes.
+_QUICK = """
+elman_network jordan_teacher_forced stacked_lstm bidirectional-gru dilated-gru clockwork-uneven
+gflstm mdlstm_2d recursive_nn bahdanau_decoder act_rnn-hasty stack_rnn neural_queue qrnn
+sparse_rnn lnlstm
+"""
+QUICK = _QUICK.split()
+COMPILED = [
+    pytest.param(case, marks=() if case.name in QUICK else pytest.mark.slow, id=case.name)
+    for case in CASES
+    if case.name not in REFUSED
+]
+
+
+def compiled(case: Case) -> Model:
+    text = case.text or driver.standard_source(case.file).text
+    source = Source(f"{case.file}.rnn", text)
+    request = driver.Request(case.model, case.statics, {}, "cpu")
+    return driver.Compilation(source, request).load()
+
+
+def single(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Real values rounded to what the library takes: both sides then have the same numbers."""
+    return {
+        name: array.astype(np.float32) if array.dtype == np.float64 else array
+        for name, array in arrays.items()
+    }
+
+
+def compare(
+    case: Case,
+    bound: BoundModel,
+    params: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    lengths: Mapping[str, Array] | None = None,
+    threads: int = 1,
+) -> None:
+    inputs = single(case.draw_inputs(sizes, BATCH, seed=1))
+    extents = {name: sizes[name] for name in case.extents}
+    found = bound.run(inputs, lengths=lengths, extents=extents, threads=threads)
+    expected = case.expected(Arrays(params), inputs, sizes, lengths)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        dtype = np.float32 if value.dtype == np.float64 else value.dtype
+        assert_close(found[name], value, dtype, sum(extents.values()))
+
+
+@pytest.mark.parametrize("case", COMPILED)
+def test_equations(case: Case) -> None:
+    model = compiled(case)
+    params = single(case.draw_params(model.parameters))
+    bound = model.bind(params)
+    compare(case, bound, params, case.sizes)
+    random = np.random.default_rng(3)
+    lengths: dict[str, Array] = {}
+    for name in case.extents:
+        most = case.sizes[name]
+        lengths[name] = random.permutation([most, case.least, int(random.integers(1, most + 1))])
+    for threads in (1, 2):
+        compare(case, bound, params, case.sizes, lengths, threads)
+    for extent in (case.least, 1):
+        compare(case, bound, params, case.with_extents(extent))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    with pytest.raises(DiagnosticError) as caught:
+        compiled(case)
+    assert [diagnostic.code for diagnostic in caught.value.diagnostics] == [REFUSED[name]]
+
+
+def test_names() -> None:
+    assert {*QUICK, *REFUSED} <= {case.name for case in CASES}
