@@ -154,6 +154,9 @@ def _item(items: tuple[Value, ...], index: Poly, node: ast.Indexed, context: Con
             return index_axes(ListValue(items), node, context)
         position = context.sizes.number(index, node.span, len(items))
     if not 0 <= position < len(items):
+        for dim in context.region.dims:
+            if dim.static and dim.upper is not None:
+                context.sizes.lower_guess(dim.upper, node.span, len(items))
         return context.error(
             "RNN308",
             f"'{node.base.span.text}' has {len(items)} items, this reads number {position}",

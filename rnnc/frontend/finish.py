@@ -33,6 +33,9 @@ def finish(graph: Graph, session: Session) -> Graph:
         if node.id in alive or node.op.name == "input"
     ]
     moved |= _better_names(kept, session)
+    graph.outputs = tuple(
+        replace(output, node=moved.get(output.node, output.node)) for output in graph.outputs
+    )
     return rebuild(
         graph,
         [

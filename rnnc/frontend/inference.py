@@ -65,6 +65,9 @@ def with_numbers(
         try:
             graph = attempt(numbers, sink)
         except NumberNeeded as needed:
+            if needed.limit and needed.limit < numbers.get(needed.size, 0):
+                numbers[needed.size] = needed.limit  # a static list is shorter than the guess
+                continue
             if needed.size in numbers or needed.size.startswith("?"):
                 # A size of a called definition, which nothing has told yet.
                 size = needed.size.lstrip("?")

@@ -45,6 +45,7 @@ class Sizes:
     quotients: dict[tuple[Poly, Poly], Quotient] = field(default_factory=dict)
     unified: dict[str, Poly] = field(default_factory=dict)
     dims: set[str] = field(default_factory=set)
+    guessed: set[str] = field(default_factory=set)  # values that only stand for others
     _known: Assumptions | None = None
 
     # ---- names --------------------------------------------------------------------------------
@@ -159,6 +160,13 @@ class Sizes:
             self.declare_static(name)
             self.quotients[key] = Quotient(name, numerator, denominator, span, not hint)
         return Poly.of(self.quotients[key].name)
+
+    def lower_guess(self, poly: Poly, span: Span, limit: int) -> None:
+        """Raises NumberNeeded if a smaller stand-in for a size of `poly` would do."""
+        for name in self.normal(poly).names:
+            value = self.value(name)
+            if name in self.guessed and value is not None and value > limit:
+                raise NumberNeeded(name, span, limit)
 
     # ---- numbers ------------------------------------------------------------------------------
 

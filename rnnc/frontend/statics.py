@@ -51,6 +51,8 @@ def top_statics(scope: Scope, given: Mapping[str, StaticValue], numbers: Mapping
             scope.statics[name] = UNKNOWN
         else:
             number = numbers.get(name)
+            if number is not None:
+                scope.session.sizes.guessed.add(name)
             scope.statics[name] = Number(scope.session.sizes.declare_static(name, number))
 
 
