@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from rnnc.frontend import ast
     from rnnc.ir.graph import Graph
     from rnnc.plan.plan import Plan
+    from rnnc.runtime.artifact import Artifact
     from rnnc.runtime.model import Model
 
 # What -D can give a static: a size, a switch, a list, or the name of a cell or function.
@@ -171,22 +171,29 @@ class Compilation:
         backend, variant = find_backend(self.request.target)
         return backend.emit(self.plan, variant, kind)
 
-    def build(self, path: Path) -> None:
-        """Writes the artifact: library, manifest and source. Whole or not at all."""
+    @cached_property
+    def artifact(self) -> Artifact:
+        """The compiled library, with its manifest and the source in the canonical format."""
         from rnnc.registry import find_backend
+        from rnnc.runtime.artifact import Origin
 
         backend, variant = find_backend(self.request.target)
-        backend.build(self.plan, variant, path)
+        is_ir = self.source.name.endswith(IR_SUFFIX)
+        text = self.source.text if is_ir else format_source(self.source)
+        sizes = {**self.graph.values, **self.request.sizes}
+        return backend.build(self.plan, variant, Origin(text, sizes))
+
+    def build(self, path: Path) -> None:
+        """Writes the artifact. Whole or not at all."""
+        from rnnc.runtime.artifact import write
+
+        write(path, self.artifact)
 
     def load(self) -> Model:
         """The compiled model, ready to be called."""
-        from rnnc.runtime.model import load
+        from rnnc.runtime.model import Model
 
-        with TemporaryDirectory(prefix="rnnc-") as folder:
-            # Once loaded, the library stays in memory when its file is gone.
-            path = Path(folder) / f"model{LIBRARY_SUFFIX}"
-            self.build(path)
-            return load(path)
+        return Model(self.artifact)
 
 
 def require_sizes(graph: Graph) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
 if TYPE_CHECKING:
     from rnnc.plan.plan import Plan
+    from rnnc.runtime.artifact import Artifact, Origin
 
 _GROUP = "rnnc.backends"
 
@@ -40,8 +40,8 @@ class Backend(Protocol):
         """`form` "tir" or "asm" as text."""
         ...
 
-    def build(self, plan: Plan, variant: str | None, library: Path) -> dict[str, str]:
-        """Writes the shared library and returns what its manifest must say of the target."""
+    def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
+        """The finished library, with its manifest and the source."""
         ...
 
 

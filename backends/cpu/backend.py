@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rnnc.plan.plan import Plan
 from rnnc.registry import TargetDescription
+
+if TYPE_CHECKING:
+    from rnnc.runtime.artifact import Artifact, Origin
 
 
 class CpuBackend:
@@ -40,9 +44,9 @@ class CpuBackend:
             return assembly(made, target)
         return "\n".join(str(function) for function in made)
 
-    def build(self, plan: Plan, variant: str | None, path: Path) -> None:
-        """Writes the artifact of a plan: library, manifest. Whole or not at all."""
-        from rnnc.runtime.artifact import write
+    def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
+        """The shared library of a plan, with its manifest and the source."""
+        from rnnc.runtime.artifact import Artifact
 
         from .entry import entry_source
         from .library import emit_object, link
@@ -59,7 +63,7 @@ class CpuBackend:
             (folder / "entry.c").write_text(entry_source(plan, len(packs), lanes))
             link([folder / "model.o"], folder / "entry.c", target, folder / "model.so")
             library = (folder / "model.so").read_bytes()
-        write(path, manifest(plan, target, packs, library), library)
+        return Artifact(manifest(plan, target, packs, origin), library, origin.source)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

@@ -8,29 +8,33 @@ from collections.abc import Sequence
 
 from rnnc.ir.poly import Poly
 from rnnc.plan.plan import Argument, Buffer, Kernel, Parameter, Plan
+from rnnc.runtime.artifact import Origin
 from rnnc.runtime.manifest import (
     ABI,
     Affine,
     Block,
+    DType,
     Manifest,
     Pack,
     ParameterSpec,
     Port,
     PortDim,
+    Static,
     TargetInfo,
 )
+from rnnc.runtime.processor import code_features
 from rnnc.version import VERSION
 
 from .layout import inner_shape
 from .packing import Factor
-from .target import CpuTarget
+from .target import CpuTarget, llvm_features
 
 
 def manifest(
     plan: Plan,
     target: CpuTarget,
     packs: Sequence[tuple[Kernel, int, Factor]],
-    library: bytes,
+    origin: Origin,
 ) -> Manifest:
     """The manifest of the library made from a plan."""
     lanes = target.lanes("float32")
@@ -43,8 +47,9 @@ def manifest(
         ABI,
         VERSION,
         plan.name,
-        TargetInfo(target.triple, target.cpu, target.features),
-        hashlib.sha256(library).hexdigest(),
+        {name: _static(value) for name, value in origin.sizes.items()},
+        hashlib.sha256(origin.source.encode()).hexdigest(),
+        TargetInfo(target.triple, target.cpu, code_features(target.triple, llvm_features(target))),
         plan.extents,
         tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "input"),
         tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "output"),
@@ -64,12 +69,15 @@ def port(argument: Argument, buffer: Buffer, plan: Plan) -> Port:
         else:
             [name] = extent.names
             dims.append(PortDim(dim.name, None, name, extent.offset))
-    span = None
-    if argument.range is not None:
-        span = affine_form(argument.range[0]), affine_form(argument.range[1])
     lowers = tuple(dim.lower.offset for dim in buffer.dims)
     return Port(
-        argument.name, buffer.dtype, tuple(dims), buffer.shape, argument.default, span, lowers
+        argument.name,
+        real_int_or_bool(buffer),
+        tuple(dims),
+        buffer.shape,
+        argument.default,
+        range_form(argument.range),
+        lowers,
     )
 
 
@@ -82,12 +90,13 @@ def parameter_spec(parameter: Parameter, buffer: Buffer, lanes: int) -> Paramete
     shape = inner_shape(buffer, lanes)
     return ParameterSpec(
         parameter.path,
-        buffer.dtype,
+        real_int_or_bool(buffer),
         dims,
         points,
         tuple(concrete(parameter.path, dict(zip(names, p, strict=True))) for p in points),
         buffer.shape,
         shape[-1] if shape else 1,
+        range_form(parameter.range),
         parameter.initial,
     )
 
@@ -132,10 +141,24 @@ def pack(
     )
 
 
+def range_form(limits: tuple[Poly, Poly] | None) -> tuple[Affine, Affine] | None:
+    return None if limits is None else (affine_form(limits[0]), affine_form(limits[1]))
+
+
 def affine_form(poly: Poly) -> Affine:
     """An affine polynomial as coefficients by name."""
     form = {name: poly.coefficient(name) for name in poly.names}
     return {**form, "": poly.offset}
+
+
+def real_int_or_bool(buffer: Buffer) -> DType:
+    assert buffer.dtype != "complex", "refused when the plan is built"
+    return buffer.dtype
+
+
+def _static(value: object) -> Static:
+    """A number as it is; of a list, a cell or a function the text."""
+    return value if isinstance(value, Static) else str(value)
 
 
 __all__ = ["manifest"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.runtime.processor import architecture, code_features, lacking
 
 _SCALAR_BYTES = {"bool": 1, "int8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 
@@ -32,8 +33,7 @@ class CpuTarget:
     @property
     def architecture(self) -> str:
         """The first part of the triple, in one spelling: x86_64, aarch64, riscv64, ..."""
-        name = self.triple.partition("-")[0]
-        return {"arm64": "aarch64", "amd64": "x86_64"}.get(name, name)
+        return architecture(self.triple)
 
     def options(self) -> dict[str, object]:
         """What `tvm.target.Target` is built from."""
@@ -74,16 +74,26 @@ def find_target(name: str) -> CpuTarget:
 @cache
 def host() -> CpuTarget:
     """The processor that this runs on, as LLVM sees it."""
-    from tvm.target import Target, codegen
+    from tvm.target import codegen
 
     # LLVM was configured with a vendor of its own; linkers and the manifest want the plain form.
     triple = re.sub(r"^(\w+)-conda-", r"\1-", str(codegen.llvm_get_system_triple()))
     cpu = str(codegen.llvm_get_system_cpu())
-    described = Target({"kind": "llvm", "mtriple": triple, "mcpu": cpu})
-    if CpuTarget(triple, cpu, (), 0, 0).architecture != "x86_64":
-        return CpuTarget(triple, cpu, (), 16, 32)
-    if codegen.llvm_cpu_has_features("avx512f", described):
-        return CpuTarget(triple, cpu, (), 64, 32)
-    if codegen.llvm_cpu_has_features("avx2", described):
-        return CpuTarget(triple, cpu, (), 32, 16)
-    return CpuTarget(triple, cpu, (), 16, 16)
+    model = CpuTarget(triple, cpu, (), 16, 32)
+    # LLVM goes by the model; a virtual machine may hide some of what the model has.
+    hidden = lacking(code_features(triple, llvm_features(model)))
+    found = replace(model, features=tuple(f"-{name}" for name in hidden))
+    if found.architecture != "x86_64":
+        return found
+    features = llvm_features(found)
+    if "avx512f" in features:
+        return replace(found, vector_bytes=64)
+    return replace(found, vector_bytes=32 if "avx2" in features else 16, vector_registers=16)
+
+
+def llvm_features(target: CpuTarget) -> tuple[str, ...]:
+    """What LLVM may use for a target, in its own names, sorted."""
+    from tvm.target import Target, codegen
+
+    found = codegen.llvm_get_cpu_features(Target(target.options()))
+    return tuple(sorted(str(name) for name in found))

@@ -36,7 +36,7 @@ def random_params(graph: Graph, sizes: Mapping[str, int], generator: Generator) 
         if text:
             found[path] = initial_array(text, dtype, shape, values, generator)
         else:
-            found[path] = _unspecified(dtype, shape, int_range(node.type, values), generator)
+            found[path] = unspecified(dtype, shape, int_range(node.type, values), generator)
     return found
 
 
@@ -65,7 +65,7 @@ def initial_array(
         raise EvaluationError(f"cannot evaluate the initializer '{text}': {error}") from error
 
 
-def _unspecified(
+def unspecified(
     dtype: DType, shape: Shape, limits: tuple[int, int] | None, generator: Generator
 ) -> Array:
     if dtype == "bool":

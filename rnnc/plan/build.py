@@ -78,7 +78,11 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
         outputs,
         tuple(
             Parameter(
-                cast(str, node.op["path"]), node.id, cast(str, node.op["initial"]), node.domain
+                cast(str, node.op["path"]),
+                node.id,
+                cast(str, node.op["initial"]),
+                node.domain,
+                node.type.range,
             )
             for node in graph.params()
         ),

@@ -130,6 +130,7 @@ class Parameter:
     buffer: str
     initial: str
     domain: Domain
+    range: tuple[Poly, Poly] | None  # of an int parameter: checked when bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.runtime.manifest import Manifest, Port, affine
-from rnnc.runtime.memory import DTYPES, Array, Ints
+from rnnc.runtime.manifest import Affine, Manifest, Port
+from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, Array, Ints
+from rnnc.runtime.ports import batch_before, batch_last, dim_text, grid_shape, shape_text
+
+_MOST = int(np.iinfo(np.int32).max)  # kernels take lengths as int32
+Lengths = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Inputs in the order of the manifest, extents, batch, and each row's own extents."""
+    """Inputs in the order of the manifest, extents, batch, and each row's own extents.
+
+    Inputs are aligned, of the port's dtype, in the order of axes that kernels know, with contiguous
+    value axes; those that were left out are views of one value.
+    """
 
     inputs: tuple[Array, ...]
     extents: Mapping[str, int]
@@ -32,89 +41,80 @@ def collect(
     manifest: Manifest,
     given: Mapping[str, npt.ArrayLike],
     extents: Mapping[str, int],
-    lengths: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None,
+    lengths: Lengths | None,
     batch_first: bool,
 ) -> Arguments:
-    """Raises RNN731 for missing or unknown inputs, RNN732 for shapes, RNN733 for dtypes and values,
-    RNN734 for lengths; all wrong names are reported at once.
-    """  # fmt: skip
-    names = [port.name for port in manifest.inputs]
+    """Raises RNN731 for missing or unknown inputs, RNN732 for shapes, RNN733 for dtypes and RNN734
+    for lengths; all inputs that are wrong are reported at once. Ranges are left to `in_range`.
+    """
+    _check_names(manifest, given)
     wrong: list[Diagnostic] = []
-    for name in given:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hints = (f"did you mean '{close[0]}'?",) if close else (f"inputs: {', '.join(names)}",)
-            wrong.append(Diagnostic("RNN731", f"the model has no input '{name}'", hints=hints))
-    for port in manifest.inputs:
-        if port.name not in given and port.default is None:
-            message = f"input '{port.name}' is missing: {shape_text(port)}"
-            wrong.append(Diagnostic("RNN731", message))
-    if wrong:
-        raise DiagnosticError(wrong)
-    arrays: dict[str, Array] = {}
-    known = {name: int(value) for name, value in extents.items()}
-    unknown = [name for name in known if name not in manifest.extents]
-    if unknown:
-        raise error("RNN732", f"the model has no run-time extent '{unknown[0]}'")
-    batch: int | None = None
+    found: dict[str, Array] = {}
     for port in manifest.inputs:
         if port.name in given:
-            array = typed(port, np.asarray(given[port.name]))
-            array = in_order(port, array, batch_first)
-            batch = measure(port, array, known, batch)
-            arrays[port.name] = array
-    missing = [name for name in manifest.extents if name not in known]
-    if missing:
-        hint = f"say it:  extents={{'{missing[0]}': 10}}"
-        raise error("RNN732", f"no input tells the run-time extent '{missing[0]}'", hint)
-    rows = 1 if batch is None else batch
+            try:
+                found[port.name] = formed(port, given[port.name], batch_first)
+            except DiagnosticError as problem:
+                wrong += problem.diagnostics
+    if wrong:
+        raise DiagnosticError(wrong)
+    ports = [port for port in manifest.inputs if port.name in found]
+    known = _extents(manifest, ports, found, extents)
+    batch = int(found[ports[0].name].shape[len(ports[0].dims)]) if ports else 1
+    for port in ports:
+        misfit = _misfit(port, found[port.name], known, batch, batch_first)
+        if misfit is not None:
+            wrong.append(Diagnostic("RNN732", misfit))
+    if wrong:
+        raise DiagnosticError(wrong)
     for port in manifest.inputs:
-        if port.name not in arrays:
-            shape = (*(dim_size(port, n, known) for n in range(len(port.dims))), rows, *port.shape)
-            default = np.asarray(port.default, DTYPES[port.dtype])
-            arrays[port.name] = np.ascontiguousarray(np.broadcast_to(default, shape))
-    own = row_lengths(manifest, known, rows, lengths)
-    for port in manifest.inputs:
-        if port.range is not None:
-            check_range(port, arrays[port.name], known, own)
-    return Arguments(tuple(arrays[name] for name in names), known, rows, own)
+        if port.name not in found:
+            found[port.name] = _default(port, known, batch)
+    own = row_lengths(manifest, known, batch, lengths)
+    return Arguments(tuple(found[port.name] for port in manifest.inputs), known, batch, own)
 
 
-def shape_text(port: Port) -> str:
-    sizes = [dim_text(port, number) for number in range(len(port.dims))]
-    return f"{port.dtype}[{', '.join([*sizes, 'batch', *map(str, port.shape)])}]"
+# ---- one input --------------------------------------------------------------------------------
 
 
-def dim_text(port: Port, number: int) -> str:
-    dim = port.dims[number]
-    if dim.extent is None:
-        return str(dim.size)
-    return dim.extent if not dim.offset else f"{dim.extent}{dim.offset:+d}"
-
-
-def dim_size(port: Port, number: int, extents: Mapping[str, int]) -> int:
-    dim = port.dims[number]
-    if dim.extent is None:
-        assert dim.size is not None
-        return dim.size
-    return max(0, extents[dim.extent] + dim.offset)
-
-
-def typed(port: Port, array: Array) -> Array:
-    """The array in the port's own dtype; float64 becomes float32."""
+def formed(port: Port, value: npt.ArrayLike, batch_first: bool) -> Array:
+    """The array as kernels take it; copied only where its values or its memory do not fit."""
+    try:
+        array = np.asarray(value)
+    except NOT_AN_ARRAY as reason:
+        message = f"input '{port.name}' cannot be read as an array: {reason}"
+        raise error("RNN733", message) from reason
     allowed = {"real": "fiub", "int": "iu", "bool": "b"}[port.dtype]
     if array.dtype.kind not in allowed:
         message = f"input '{port.name}' holds {array.dtype} but must hold {port.dtype} values"
         raise error("RNN733", message)
+    wanted = len(port.dims) + 1 + len(port.shape)
+    if array.ndim != wanted:
+        text = shape_text(port, batch_first)
+        message = f"input '{port.name}' has {array.ndim} axes but must be {text}"
+        raise error("RNN732", message)
     if port.dtype == "int":
         array = _within_int32(port, array)
-    return array.astype(DTYPES[port.dtype], copy=False)
+    array = array.astype(DTYPES[port.dtype], copy=False)
+    if batch_first:
+        array = batch_last(port, array)
+    return array if _fits_kernels(port, array) else np.array(array, order="C")
+
+
+def _fits_kernels(port: Port, array: Array) -> bool:
+    """Aligned, and the value axes are contiguous."""
+    expected = array.itemsize
+    for axis in range(array.ndim - 1, len(port.dims), -1):
+        if array.shape[axis] != 1 and array.strides[axis] != expected:
+            return False
+        expected *= array.shape[axis]
+    return bool(array.flags.aligned)
 
 
 def _within_int32(port: Port, array: Array) -> Array:
     """The array, or its nearest int32s: a wider int must not wrap around into a legal value.
 
-    Where a range is declared, `check_range` finds them, unless they are beyond a row's length.
+    Where a range is declared, `in_range` finds them, unless they are beyond a row's length.
     """
     limits = np.iinfo(np.int32)
     if not array.size or (array.min() >= limits.min and array.max() <= limits.max):
@@ -125,54 +125,87 @@ def _within_int32(port: Port, array: Array) -> Array:
     return np.minimum(low, limits.max)
 
 
-def in_order(port: Port, array: Array, batch_first: bool) -> Array:
-    """[static dims, run-time dims, batch, axes] from the caller's order."""
-    wanted = len(port.dims) + 1 + len(port.shape)
-    if array.ndim != wanted:
-        message = f"input '{port.name}' has {array.ndim} axes but must be {shape_text(port)}"
-        raise error("RNN732", message)
-    running = sum(dim.extent is not None for dim in port.dims)
-    if batch_first and running:
-        first = len(port.dims) - running
-        array = np.moveaxis(array, first, len(port.dims))
-    contiguous = array.strides[len(port.dims) + 1 :]
-    expected = np.empty(port.shape, array.dtype).strides
-    return array if contiguous == expected else np.ascontiguousarray(array)
+def _default(port: Port, extents: Mapping[str, int], batch: int) -> Array:
+    """One value for all points and rows: with strides of zero it takes no memory."""
+    value = np.full(port.shape, port.default, DTYPES[port.dtype])
+    return np.broadcast_to(value, (*grid_shape(port, extents), batch, *port.shape))
 
 
-def measure(port: Port, array: Array, known: dict[str, int], batch: int | None) -> int:
-    """Checks an array's shape; learns extents from it and returns the batch."""
-    for number, dim in enumerate(port.dims):
-        size = array.shape[number]
-        if dim.extent is None:
-            expected, why = dim.size, ""
-        else:
-            known.setdefault(dim.extent, size - dim.offset)
-            expected = known[dim.extent] + dim.offset
-            why = f" ({dim_text(port, number)} is {expected} elsewhere)"
-        if size != expected:
-            message = (
-                f"input '{port.name}' is {list(array.shape)} but must be {shape_text(port)}: "
-                f"axis {number} has {size}, not {expected}{why}"
-            )
-            raise error("RNN732", message)
-    rows = int(array.shape[len(port.dims)])
-    if batch is not None and rows != batch:
-        message = f"input '{port.name}' has a batch of {rows}, the inputs before it one of {batch}"
-        raise error("RNN732", message)
-    if array.shape[len(port.dims) + 1 :] != port.shape:
-        message = f"input '{port.name}' is {list(array.shape)} but must be {shape_text(port)}"
-        raise error("RNN732", message)
-    return rows
+# ---- all inputs -------------------------------------------------------------------------------
+
+
+def _check_names(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> None:
+    names = [port.name for port in manifest.inputs]
+    wrong: list[Diagnostic] = []
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            listed = ", ".join(names) or "none"
+            hint = f"did you mean '{close[0]}'?" if close else f"inputs: {listed}"
+            wrong.append(Diagnostic("RNN731", f"the model has no input '{name}'", hints=(hint,)))
+    for port in manifest.inputs:
+        if port.name not in given and port.default is None:
+            message = f"input '{port.name}' is missing: {shape_text(port)}"
+            wrong.append(Diagnostic("RNN731", message))
+    if wrong:
+        raise DiagnosticError(wrong)
+
+
+def _extents(
+    manifest: Manifest,
+    ports: list[Port],
+    arrays: Mapping[str, Array],
+    given: Mapping[str, int],
+) -> dict[str, int]:
+    """All extents: as the caller says, else as the first input has them. Raises RNN732."""
+    known: dict[str, int] = {}
+    for name, value in given.items():
+        if name not in manifest.extents:
+            listed = ", ".join(manifest.extents) or "none"
+            raise error("RNN732", f"the model has no extent '{name}'", f"extents: {listed}")
+        try:
+            known[name] = operator.index(value)
+        except TypeError as reason:
+            raise error("RNN732", f"extent '{name}' must be an int, not {value!r}") from reason
+        if not 0 <= known[name] <= _MOST:
+            raise error("RNN732", f"extent '{name}' is {value}, which is not in 0..{_MOST + 1}")
+    dims = [
+        (dim.extent, dim.offset, int(arrays[port.name].shape[axis]))
+        for port in ports
+        for axis, dim in enumerate(port.dims)
+        if dim.extent is not None
+    ]
+    # An empty axis of T-1 steps may be of T = 1 or of T = 0: asked last.
+    for extent, offset, size in sorted(dims, key=lambda dim: dim[2] == 0 and dim[1] < 0):
+        known.setdefault(extent, max(0, size - offset))
+    missing = [name for name in manifest.extents if name not in known]
+    if missing:
+        named = ", ".join(f"'{name}': 10" for name in missing)
+        message = f"no input tells the extent {', '.join(missing)}"
+        raise error("RNN732", message, f"say it:  extents={{{named}}}")
+    return {name: known[name] for name in manifest.extents}
+
+
+def _misfit(
+    port: Port, array: Array, extents: Mapping[str, int], batch: int, batch_first: bool
+) -> str | None:
+    """What is wrong with an array's shape."""
+    given = list((batch_before(port, array) if batch_first else array).shape)
+    start = f"input '{port.name}' is {given} but must be {shape_text(port, batch_first)}"
+    grid = len(port.dims)
+    for axis, expected in enumerate(grid_shape(port, extents)):
+        if array.shape[axis] != expected:
+            text = dim_text(port, axis)
+            return start if text.isdecimal() else f"{start}, and {text} is {expected}"
+    if array.shape[grid] != batch:
+        return f"{start}, and the batch is {batch}"
+    return start if array.shape[grid + 1 :] != port.shape else None
 
 
 def row_lengths(
-    manifest: Manifest,
-    extents: Mapping[str, int],
-    batch: int,
-    given: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None,
+    manifest: Manifest, extents: Mapping[str, int], batch: int, given: Lengths | None
 ) -> dict[str, Ints]:
-    """int32 [batch] for each extent: what was given, else the extent itself."""
+    """int32 [batch] for each extent: what was given, else the extent itself. Raises RNN734."""
     named: dict[str, npt.ArrayLike] = {}
     if isinstance(given, Mapping):
         named = dict(given)
@@ -185,43 +218,87 @@ def row_lengths(
     for name in named:
         if name not in manifest.extents:
             raise error("RNN734", f"lengths for '{name}', which is no run-time extent")
-    found: dict[str, Ints] = {}
-    for name in manifest.extents:
-        if name not in named:
-            found[name] = np.full(batch, extents[name], np.int32)
-            continue
-        array: npt.NDArray[np.integer] = np.asarray(named[name])
-        if array.shape != (batch,) or array.dtype.kind not in "iu":
-            message = f"lengths of '{name}' must be {batch} ints, one a row"
-            raise error("RNN734", f"{message}; found {array.dtype}{list(array.shape)}")
-        if array.size and (array.min() < 0 or array.max() > extents[name]):
-            bad = int(array.max() if array.max() > extents[name] else array.min())
-            raise error("RNN734", f"a length of {bad} is not in 0..{extents[name]} ('{name}')")
-        found[name] = array.astype(np.int32)
-    return found
+    return {
+        name: _own(name, named[name], extents[name], batch)
+        if name in named
+        else np.full(batch, extents[name], np.int32)
+        for name in manifest.extents
+    }
 
 
-def check_range(
-    port: Port, array: Array, extents: Mapping[str, int], lengths: Mapping[str, Ints]
-) -> None:
-    """Int inputs lie in their declared range, wherever the row has a value."""
+def _own(name: str, given: npt.ArrayLike, extent: int, batch: int) -> Ints:
+    try:
+        array = np.asarray(given)
+    except NOT_AN_ARRAY as reason:
+        raise error("RNN734", f"lengths of '{name}' are no array: {reason}") from reason
+    empty = array.shape == (0,)  # NumPy takes an empty list for floats
+    if array.shape != (batch,) or (array.dtype.kind not in "iu" and not empty):
+        message = f"lengths of '{name}' must be {batch} ints, one a row"
+        raise error("RNN734", f"{message}; found {array.dtype}{list(array.shape)}")
+    for length in (array.min(), array.max()) if batch else ():
+        if not 0 <= int(length) <= extent:
+            raise error("RNN734", f"a length of {int(length)} is not in 0..{extent} ('{name}')")
+    return np.ascontiguousarray(array, np.int32)
+
+
+# ---- ranges -----------------------------------------------------------------------------------
+
+Wide = npt.NDArray[np.int64]
+
+
+def in_range(
+    manifest: Manifest, arguments: Arguments, rows: Ints | None = None, starts: Ints | None = None
+) -> Arguments:
+    """The arguments with all ints in their declared range. Raises RNN733.
+
+    An int at a step that its row does not have says nothing, but kernels may follow it: it is
+    replaced. `rows` and `starts` say which row and first step a row was cut from, for messages.
+    """
+    if all(port.range is None for port in manifest.inputs):
+        return arguments
+    inputs = tuple(
+        array if port.range is None else _ranged(port, array, arguments, rows, starts)
+        for port, array in zip(manifest.inputs, arguments.inputs, strict=True)
+    )
+    return replace(arguments, inputs=inputs)
+
+
+def _ranged(
+    port: Port, array: Array, arguments: Arguments, rows: Ints | None, starts: Ints | None
+) -> Array:
     assert port.range is not None
-    values = array.astype(np.int64)
-    env: dict[str, int | npt.NDArray[np.int64]] = dict(extents)
-    valid = np.ones((1,) * array.ndim, np.bool_)
+    after = (1,) * len(port.shape)
+    own = {name: ints.reshape(-1, *after) for name, ints in arguments.lengths.items()}
+    values: dict[str, Wide] = {name: ints.astype(np.int64) for name, ints in own.items()}
+    exists = np.ones((1,) * array.ndim, np.bool_)
     for number, dim in enumerate(port.dims):
         index = np.arange(array.shape[number], dtype=np.int64)
         index = index.reshape(-1, *(1,) * (array.ndim - number - 1))
         if dim.extent is not None:
-            own = lengths[dim.extent].reshape(-1, *(1,) * len(port.shape))
-            valid = valid & (index < own + dim.offset)
-        env[dim.name] = index + port.lowers[number]
-    lower = affine(port.range[0], env)  # type: ignore[arg-type]
-    upper = affine(port.range[1], env)  # type: ignore[arg-type]
-    outside = valid & ((values < lower) | (values >= upper))
-    if np.any(outside):
-        place = tuple(int(i) for i in np.argwhere(np.broadcast_to(outside, array.shape))[0])
-        low = int(np.broadcast_to(lower, array.shape)[place])
-        high = int(np.broadcast_to(upper, array.shape)[place])
-        message = f"input '{port.name}' is {int(values[place])} at {list(place)}"
-        raise error("RNN733", f"{message}, which is not in {low}..{high}")
+            exists = exists & (index < own[dim.extent] + dim.offset)
+        values[dim.name] = index + port.lowers[number]
+    lower, upper = (_affine(form, values) for form in port.range)
+    ints = array.astype(np.int64)
+    outside = (ints < lower) | (ints >= upper)
+    if not outside.any():
+        return array
+    if not (outside & exists).any():
+        return np.where(outside, lower, ints).astype(np.int32)
+    place = [int(entry) for entry in np.argwhere(outside & exists)[0]]
+    low = int(np.broadcast_to(lower, array.shape)[tuple(place)])
+    high = int(np.broadcast_to(upper, array.shape)[tuple(place)])
+    value = int(ints[tuple(place)])
+    if rows is not None and starts is not None:
+        row = place[len(port.dims)]
+        place[len(port.dims)] = int(rows[row])
+        for number, dim in enumerate(port.dims):
+            place[number] += int(starts[row]) if dim.extent is not None else 0
+    message = f"input '{port.name}' is {value} at {place}, which is not in {low}..{high}"
+    raise error("RNN733", message)
+
+
+def _affine(form: Affine, values: Mapping[str, Wide]) -> Wide:
+    total = np.zeros((), np.int64)
+    for name, factor in form.items():
+        total = total + factor * (values[name] if name else np.int64(1))
+    return total

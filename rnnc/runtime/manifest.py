@@ -10,6 +10,7 @@ C interface of the library, for a manifest of ABI 1:
 each in the order of the manifest. `sizes`: extents, batch, then for each input and output the
 strides of its grid dims and its batch, in elements; value axes are contiguous. Parameters, packs
 and workspace are aligned to 64 bytes. real is float32, int is int32, bool is one byte.
+`rnnc_forward` returns 0.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from rnnc.runtime.records import decode
 
 ABI = 1
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""
+DType = Literal["real", "int", "bool"]
+Static = int | float | bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +43,38 @@ class PortDim:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An input or output: grid axes, then the batch, then `shape`.
+    """An input or output: grid axes (those of run-time extents last), the batch, then `shape`.
 
-    `range` is the half-open interval of int values: affine in the grid indices and extents.
+    `lowers` is the grid index at which each grid axis begins. `range` is the half-open interval of
+    int values: affine in the grid indices and extents.
     """
 
     name: str
-    dtype: str
+    dtype: DType
     dims: tuple[PortDim, ...]
     shape: tuple[int, ...]
-    default: float | None = None
-    range: tuple[Affine, Affine] | None = None
-    lowers: tuple[int, ...] = ()
+    default: float | None
+    range: tuple[Affine, Affine] | None
+    lowers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
     """A parameter for all its points: `paths` and the box of static dims that they fill.
 
-    Stored as [*upper-lower of dims, *shape], the last axis padded to `padded` elements.
+    Stored as [*upper-lower of dims, *shape], the last axis padded to `padded` elements. `range` is
+    the half-open interval of int values: affine in the dims. `initial` is how the source says that
+    it begins, "" if it does not.
     """
 
     template: str
-    dtype: str
+    dtype: DType
     dims: tuple[tuple[str, int, int], ...]
     points: tuple[tuple[int, ...], ...]
     paths: tuple[str, ...]
     shape: tuple[int, ...]
     padded: int
+    range: tuple[Affine, Affine] | None
     initial: str
 
 
@@ -102,7 +112,7 @@ class Pack:
 
 @dataclass(frozen=True, slots=True)
 class TargetInfo:
-    """What the library was made for; `features` must be in the loading processor."""
+    """What the library was made for: LLVM's names; `features` must be in the loading processor."""
 
     triple: str
     cpu: str
@@ -111,11 +121,14 @@ class TargetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
+    """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text."""
+
     abi: int
     rnnc: str
     model: str
+    sizes: Mapping[str, Static]
+    source_sha256: str
     target: TargetInfo
-    library_sha256: str
     extents: tuple[str, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -127,69 +140,10 @@ class Manifest:
 
     @staticmethod
     def from_json(text: str) -> Manifest:
-        """Raises ValueError, KeyError or TypeError where the text is no manifest."""
-        data = json.loads(text)
-        return Manifest(
-            data["abi"],
-            _text(data["rnnc"]),
-            _text(data["model"]),
-            TargetInfo(**{**data["target"], "features": tuple(data["target"]["features"])}),
-            _text(data["library_sha256"]),
-            tuple(_text(name) for name in _list(data["extents"])),
-            tuple(_port(port) for port in data["inputs"]),
-            tuple(_port(port) for port in data["outputs"]),
-            tuple(_parameter(spec) for spec in data["parameters"]),
-            tuple(_pack(pack) for pack in data["packs"]),
-        )
+        """Raises ValueError where the text is no manifest, with the place."""
+        return decode(Manifest, json.loads(text))
 
 
 def affine(form: Affine, values: Mapping[str, int]) -> int:
     """The value of an affine form."""
     return sum(value * (values[name] if name else 1) for name, value in form.items())
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
-    return value
-
-
-def _port(data: dict) -> Port:  # type: ignore[type-arg]
-    span = data["range"]
-    return Port(
-        data["name"],
-        data["dtype"],
-        tuple(PortDim(**dim) for dim in data["dims"]),
-        tuple(data["shape"]),
-        data["default"],
-        None if span is None else (span[0], span[1]),
-        tuple(data["lowers"]),
-    )
-
-
-def _parameter(data: dict) -> ParameterSpec:  # type: ignore[type-arg]
-    return ParameterSpec(
-        data["template"],
-        data["dtype"],
-        tuple((name, lower, upper) for name, lower, upper in data["dims"]),
-        tuple(tuple(point) for point in data["points"]),
-        tuple(data["paths"]),
-        tuple(data["shape"]),
-        data["padded"],
-        data["initial"],
-    )
-
-
-def _pack(data: dict) -> Pack:  # type: ignore[type-arg]
-    gates = tuple(
-        Block(**{**gate, "index": tuple(gate["index"]), "leading": tuple(gate["leading"])})
-        for gate in data["gates"]
-    )
-    loops = tuple((name, lower, upper) for name, lower, upper in data["loops"])
-    return Pack(loops, gates, data["tiles"], data["depth"], data["lanes"])

@@ -8,8 +8,10 @@ y = network(x=x)["y"]
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +19,40 @@ import numpy.typing as npt
 
 from rnnc.arrays import read_arrays
 from rnnc.runtime import artifact
-from rnnc.runtime.arguments import Arguments, collect, dim_size, error, shape_text
+from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
+from rnnc.runtime.artifact import Artifact, check_processor
+from rnnc.runtime.frame import Frame, Key, layout_key
 from rnnc.runtime.library import Library
-from rnnc.runtime.manifest import Manifest, Port
-from rnnc.runtime.memory import ARENAS, DTYPES, Array
+from rnnc.runtime.manifest import Manifest
+from rnnc.runtime.memory import ARENAS, Array, address
 from rnnc.runtime.parameters import lay_out, packed
+from rnnc.runtime.ports import axes_of_extents, batch_last, shape_text
 from rnnc.runtime.sequences import cut, gather, scatter
+
+_FRAMES = 64  # layouts that a bound model remembers
 
 
 def load(path: Path) -> Model:
-    """The model of an artifact, checked before anything of it runs."""
-    manifest, code = artifact.read(path)
-    return Model(manifest, code)
+    """The model of an artifact, checked before anything of it runs. Raises RNN711 to RNN713."""
+    return Model(artifact.read(path))
 
 
 class Model:
     """A compiled model without weights."""
 
-    def __init__(self, manifest: Manifest, code: bytes) -> None:
-        self.manifest = manifest
-        self._code = code
-        self.library = Library(code)
+    def __init__(self, artifact: Artifact) -> None:
+        check_processor(artifact.manifest)
+        self._artifact = artifact
+        self.library = Library(artifact.library)
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._artifact.manifest
+
+    @property
+    def source(self) -> str:
+        """The text that it was compiled from."""
+        return self._artifact.source
 
     @property
     def parameters(self) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -55,19 +70,41 @@ class Model:
 
     @property
     def outputs(self) -> dict[str, str]:
+        """As `inputs`."""
         return {port.name: shape_text(port) for port in self.manifest.outputs}
+
+    @property
+    def signature(self) -> str:
+        """Name, sizes, inputs, parameters and outputs, one a line, to be printed."""
+        sizes = ", ".join(f"{name}={value}" for name, value in self.manifest.sizes.items())
+        lines = [f"{self.manifest.model}{{{sizes}}}"]
+        for port in self.manifest.inputs:
+            default = "" if port.default is None else f" = {port.default:g}"
+            lines.append(f"    input {port.name}: {shape_text(port)}{default}")
+        for path, (dtype, shape) in self.parameters.items():
+            lines.append(f"    param {path}: {dtype}{list(shape)}")
+        lines += [f"    output {name}: {text}" for name, text in self.outputs.items()]
+        return "\n".join(lines)
+
+    def random_parameters(self, seed: int) -> dict[str, Array]:
+        """One array for each path, drawn as its initializer says: to try a model out."""
+        from rnnc.runtime.initial import random_parameters
+
+        return random_parameters(self.manifest, seed)
 
     def bind(self, params: Mapping[str, npt.ArrayLike] | str | Path) -> BoundModel:
         """The model with weights: arrays by path, or a .npz or .safetensors file.
 
-        Checks all of them and packs them once. Raises DiagnosticError with every mistake.
+        One array may hold all points of static dims, in leading axes, by the path without brackets.
+        Checks all of them and packs them once; later changes to the arrays have no effect. Raises
+        DiagnosticError (RNN72x, RNN791) with every mistake.
         """
         given = params if isinstance(params, Mapping) else read_arrays(Path(params))
         return BoundModel(self, given)
 
     def save(self, path: str | Path) -> None:
         """Writes the artifact: a file if the path ends in .rnnlib, else a directory."""
-        artifact.write(Path(path), self.manifest, self._code)
+        artifact.write(Path(path), self._artifact)
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{name}: {text}" for name, text in self.inputs.items())
@@ -82,12 +119,15 @@ class BoundModel:
         self.model = model
         laid = lay_out(model.manifest, params)
         self._weights = (*laid, *packed(model.manifest, laid))
-        self._addresses = tuple(int(array.ctypes.data) for array in self._weights)
+        self._addresses = [address(array) for array in self._weights]
+        # Values of ints are checked in every call, so frames say nothing of them.
+        self._remembers = all(port.range is None for port in model.manifest.inputs)
+        self._frames: dict[Key, Frame] = {}
 
     def __call__(
         self,
         *,
-        lengths: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+        lengths: Lengths | None = None,
         resets: npt.ArrayLike | None = None,
         extents: Mapping[str, int] | None = None,
         threads: int | None = None,
@@ -108,7 +148,7 @@ class BoundModel:
         self,
         inputs: Mapping[str, npt.ArrayLike],
         *,
-        lengths: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None = None,
+        lengths: Lengths | None = None,
         resets: npt.ArrayLike | None = None,
         extents: Mapping[str, int] | None = None,
         threads: int | None = None,
@@ -117,76 +157,126 @@ class BoundModel:
         """All outputs by name, for input arrays by name.
 
         Axes: static grid dims, run-time grid dims, batch, value axes; with `batch_first` the batch
-        stands before the run-time dims. `lengths` gives each row its own extent ([batch], or a
-        dict by extent), `resets` [T, batch] is true where a step begins a new sequence. `extents`
-        names extents that no input tells. Outputs beyond a row's length are zero.
+        stands before the run-time dims, in outputs and `resets` as well. Real values are float32;
+        other floats are converted. `lengths` gives each row its own extent ([batch], or a dict by
+        extent), `resets` [T, batch] is true where a step begins a new sequence. `extents` names
+        extents that no input tells. Outputs beyond a row's length are zero. `threads` is how many
+        threads may work, this one among them; by default as many as there are processors.
 
         Raises DiagnosticError (RNN73x) for what does not fit; nothing is computed then.
         """
-        manifest = self.model.manifest
-        count = (os.cpu_count() or 1) if threads is None else threads
-        if count < 1:
-            raise error("RNN732", f"threads must be at least 1, not {count}")
-        arguments = collect(manifest, inputs, extents or {}, lengths, batch_first)
-        if resets is None:
-            found = self._outputs(arguments, count)
-        else:
-            sequences = cut(manifest, arguments, resets)
-            split = gather(manifest, arguments, sequences)
-            found = scatter(manifest, arguments, sequences, self._outputs(split, count))
-        if batch_first:
-            return {port.name: _batch_first(port, found[port.name]) for port in manifest.outputs}
-        return found
+        count = _thread_count(threads)
+        plain = lengths is None and resets is None and not extents and self._remembers
+        key = layout_key(inputs, batch_first) if plain else None
+        try:
+            if key is not None and (frame := self._frames.get(key)) is not None:
+                places = frame.addresses(inputs)  # type: ignore[arg-type]
+                if places is not None:
+                    return self._outputs(frame, places, count)
+            return self._checked(inputs, lengths, resets, extents or {}, count, batch_first, key)
+        except MemoryError as reason:
+            raise error("RNN736", f"not enough memory for this call: {reason}") from reason
 
-    def _outputs(self, arguments: Arguments, threads: int) -> dict[str, Array]:
-        manifest = self.model.manifest
-        outputs = {port.name: _empty(port, arguments) for port in manifest.outputs}
-        if arguments.batch:
-            self._forward(arguments, tuple(outputs.values()), threads)
-            for port in manifest.outputs:
-                _clear_beyond(port, outputs[port.name], arguments)
+    def _checked(
+        self,
+        inputs: Mapping[str, npt.ArrayLike],
+        lengths: Lengths | None,
+        resets: npt.ArrayLike | None,
+        extents: Mapping[str, int],
+        threads: int,
+        batch_first: bool,
+        key: Key | None,
+    ) -> dict[str, Array]:
+        """As `run`, for what was not called before."""
+        manifest, library = self.model.manifest, self.model.library
+        arguments = collect(manifest, inputs, extents, lengths, batch_first)
+        if resets is not None:
+            return self._cut(arguments, resets, threads, batch_first)
+        arguments = in_range(manifest, arguments)
+        frame = Frame.of(manifest, library, arguments, batch_first)
+        outputs = self._outputs(frame, frame.places, threads)
+        if lengths is not None:
+            self._clear_beyond(arguments, outputs, batch_first)
+        if key is not None:
+            reusable = frame.reusable(manifest, inputs)  # type: ignore[arg-type]
+            if reusable is not None:
+                if len(self._frames) >= _FRAMES:
+                    self._frames.clear()
+                self._frames[key] = reusable
         return outputs
 
-    def _forward(self, arguments: Arguments, outputs: tuple[Array, ...], threads: int) -> None:
-        manifest, library = self.model.manifest, self.model.library
-        numbers = [arguments.extents[name] for name in manifest.extents]
-        numbers.append(arguments.batch)
-        ports = (*manifest.inputs, *manifest.outputs)
-        arrays = (*arguments.inputs, *outputs)
-        for port, array in zip(ports, arrays, strict=True):
-            size = array.itemsize
-            numbers += [stride // size for stride in array.strides[: len(port.dims) + 1]]
-        sizes = (ctypes.c_int64 * len(numbers))(*numbers)
-        lengths = [arguments.lengths[name] for name in manifest.extents]
-        workspace = ARENAS.get(library.workspace_bytes(sizes))
+    def _outputs(self, frame: Frame, inputs: Sequence[int], threads: int) -> dict[str, Array]:
+        """New arrays, filled from inputs at these addresses."""
+        made = {output.port.name: np.empty(output.shape, output.dtype) for output in frame.outputs}
+        if not frame.arguments.batch:
+            return made
         addresses = [
-            *(int(array.ctypes.data) for array in arrays),
+            *inputs,
+            *(address(array) for array in made.values()),
             *self._addresses,
-            *(int(array.ctypes.data) for array in lengths),
-            workspace,
+            *frame.lengths,
+            ARENAS.get(frame.workspace),
         ]
         pointers = (ctypes.c_void_p * len(addresses))(*addresses)
-        library.forward(library.pool if threads > 1 else None, threads, pointers, sizes)
+        library = self.model.library
+        code = library.forward(
+            library.pool if threads > 1 else None, threads, pointers, frame.sizes
+        )
+        if code != 0:
+            raise RuntimeError(f"the compiled library failed with code {code}")
+        return made
+
+    def _cut(
+        self, arguments: Arguments, resets: npt.ArrayLike, threads: int, batch_first: bool
+    ) -> dict[str, Array]:
+        """Every sequence as a row of its own, and the outputs back in their rows."""
+        manifest, library = self.model.manifest, self.model.library
+        whole = Frame.of(manifest, library, arguments, batch_first)
+        outputs = {out.port.name: np.zeros(out.shape, out.dtype) for out in whole.outputs}
+        views = {
+            out.port.name: batch_last(out.port, outputs[out.port.name])
+            if batch_first
+            else outputs[out.port.name]
+            for out in whole.outputs
+        }
+        for sequences in cut(manifest, arguments, resets, batch_first):
+            part = gather(manifest, arguments, sequences)
+            part = in_range(manifest, part, sequences.row, sequences.start)
+            frame = Frame.of(manifest, library, part, False)
+            found = self._outputs(frame, frame.places, threads)
+            scatter(manifest, sequences, found, views)
+        return outputs
+
+    def _clear_beyond(
+        self, arguments: Arguments, outputs: Mapping[str, Array], batch_first: bool
+    ) -> None:
+        """Zero where a row has no value."""
+        for port in self.model.manifest.outputs:
+            array = outputs[port.name]
+            if batch_first:
+                array = batch_last(port, array)
+            for axis in axes_of_extents(port):
+                dim = port.dims[axis]
+                steps = np.moveaxis(array, (axis, len(port.dims)), (0, 1))
+                for row, length in enumerate(arguments.lengths[str(dim.extent)].tolist()):
+                    steps[max(0, length + dim.offset) :, row] = 0
 
 
-def _empty(port: Port, arguments: Arguments) -> Array:
-    sizes = [dim_size(port, number, arguments.extents) for number in range(len(port.dims))]
-    return np.empty((*sizes, arguments.batch, *port.shape), DTYPES[port.dtype])
+@cache
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def _clear_beyond(port: Port, array: Array, arguments: Arguments) -> None:
-    """Zero where a row has no value."""
-    for number, dim in enumerate(port.dims):
-        if dim.extent is None:
-            continue
-        own = arguments.lengths[dim.extent]
-        if np.all(own == arguments.extents[dim.extent]):
-            continue
-        moved = np.moveaxis(array, (number, len(port.dims)), (0, 1))
-        for row, length in enumerate(own.tolist()):
-            moved[max(0, length + dim.offset) :, row] = 0
-
-
-def _batch_first(port: Port, array: Array) -> Array:
-    running = sum(dim.extent is not None for dim in port.dims)
-    return np.moveaxis(array, len(port.dims), len(port.dims) - running)
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return _processors()
+    try:
+        count = operator.index(threads)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise error("RNN737", f"threads must be an int and at least 1, not {threads!r}")
+    return min(count, 2**31 - 1)

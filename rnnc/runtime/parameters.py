@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, affine
-from rnnc.runtime.memory import DTYPES, Array, aligned_zeros
+from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, Array, aligned_zeros
 
 
 def stacked_path(template: str) -> str:
@@ -24,10 +24,18 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
     """One array for each parameter of the manifest, from arrays by path.
 
     Raises every mistake at once: RNN721 for what is missing, RNN722 for what has no place, RNN723
-    for a wrong shape, RNN724 for a wrong dtype.
+    for a wrong shape, RNN724 for a wrong dtype, RNN725 for an int out of its range.
     """
-    arrays = {name: np.asarray(array) for name, array in given.items()}
     found: list[Diagnostic] = []
+    arrays: dict[str, Array] = {}
+    for name, entry in given.items():
+        try:
+            arrays[name] = np.asarray(entry)
+        except NOT_AN_ARRAY as error:
+            message = f"parameter '{name}' cannot be read as an array: {error}"
+            found.append(Diagnostic("RNN724", message))
+    if found:
+        raise DiagnosticError(found)
     used: set[str] = set()
     stacks = stacked_positions(manifest)
     laid: list[Array] = []
@@ -48,7 +56,7 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
                 found.append(Diagnostic("RNN721", message))
                 continue
             used.add(name)
-            problem = _problem(path, value, spec)
+            problem = _problem(path, value, spec, point)
             if problem is not None:
                 found.append(problem)
                 continue
@@ -102,7 +110,9 @@ def _from_stack(
     return np.asarray(array[index])
 
 
-def _problem(path: str, value: Array, spec: ParameterSpec) -> Diagnostic | None:
+def _problem(
+    path: str, value: Array, spec: ParameterSpec, point: tuple[int, ...]
+) -> Diagnostic | None:
     if value.shape != spec.shape:
         message = f"parameter '{path}' is {list(value.shape)} but must be {list(spec.shape)}"
         return Diagnostic("RNN723", message)
@@ -110,7 +120,24 @@ def _problem(path: str, value: Array, spec: ParameterSpec) -> Diagnostic | None:
     if value.dtype.kind not in allowed:
         message = f"parameter '{path}' holds {value.dtype} but must hold {spec.dtype} values"
         return Diagnostic("RNN724", message)
+    if spec.dtype == "int" and value.size:
+        return _out_of_range(path, value, spec, point)
     return None
+
+
+def _out_of_range(
+    path: str, value: Array, spec: ParameterSpec, point: tuple[int, ...]
+) -> Diagnostic | None:
+    """Kernels trust indices: an int outside its range would be read outside an array."""
+    least, most = int(np.iinfo(np.int32).min), int(np.iinfo(np.int32).max) + 1
+    if spec.range is not None:
+        names = {name: i for (name, _, _), i in zip(spec.dims, point, strict=True)}
+        least, most = (affine(form, names) for form in spec.range)
+    bad = [int(entry) for entry in (value.min(), value.max()) if not least <= int(entry) < most]
+    if not bad:
+        return None
+    message = f"parameter '{path}' holds {bad[0]}, which is not in {least}..{most}"
+    return Diagnostic("RNN725", message)
 
 
 def packed(manifest: Manifest, laid: tuple[Array, ...]) -> tuple[Array, ...]:

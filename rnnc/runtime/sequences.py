@@ -10,109 +10,133 @@ import numpy.typing as npt
 
 from rnnc.runtime.arguments import Arguments, error
 from rnnc.runtime.manifest import Manifest, Port
-from rnnc.runtime.memory import DTYPES, Array, Ints
+from rnnc.runtime.memory import NOT_AN_ARRAY, Array, Ints
+from rnnc.runtime.ports import axes_of_extents, grid_shape
+
+Place = tuple[slice | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Sequence k is steps start[k] .. start[k]+length[k] of row row[k], rows in order."""
+    """Sequence k is steps start[k] .. start[k]+length[k] of row row[k]; `last` of its row, or not.
+
+    `extent` is the extent that counts the steps.
+    """
 
     extent: str
     row: Ints
     start: Ints
     length: Ints
-    last: Ints  # for each row, its last sequence
+    last: npt.NDArray[np.bool_]
 
 
-def cut(manifest: Manifest, arguments: Arguments, resets: npt.ArrayLike) -> Sequences:
-    """The sequences that the resets make of the rows. Raises RNN735."""
-    marks = np.asarray(resets)
+def cut(
+    manifest: Manifest, arguments: Arguments, resets: npt.ArrayLike, batch_first: bool
+) -> list[Sequences]:
+    """The sequences that the resets make of the rows, in portions of similar length.
+
+    A row without steps is one sequence without steps. Raises RNN735.
+    """
     if len(manifest.extents) != 1:
         raise error("RNN735", "resets need a model with one run-time extent")
     [extent] = manifest.extents
-    steps = arguments.extents[extent]
-    if marks.shape != (steps, arguments.batch) or marks.dtype.kind != "b":
-        found = f"{marks.dtype}{list(marks.shape)}"
-        raise error("RNN735", f"resets must be bool[{steps}, {arguments.batch}], not {found}")
-    rows: list[int] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    last: list[int] = []
+    marks = _marks(resets, arguments.extents[extent], arguments.batch, batch_first)
+    parts: list[tuple[int, int, int, bool]] = []
     for row, own in enumerate(arguments.lengths[extent].tolist()):
-        begins = [0, *(t for t in range(1, own) if marks[t, row])]
-        rows += [row] * len(begins)
-        starts += begins
-        ends += [*begins[1:], own]
-        last.append(len(rows) - 1)
-    start = np.asarray(starts, np.int32)
-    length = np.asarray(ends, np.int32) - start
-    ints = np.int32
-    return Sequences(extent, np.asarray(rows, ints), start, length, np.asarray(last, ints))
+        starts = [0, *(np.flatnonzero(marks[1:own, row]) + 1).tolist()]
+        ends = [*starts[1:], own]
+        parts += [(row, a, b - a, b == own) for a, b in zip(starts, ends, strict=True)]
+    return [
+        Sequences(
+            extent,
+            np.array([part[0] for part in portion], np.int32),
+            np.array([part[1] for part in portion], np.int32),
+            np.array([part[2] for part in portion], np.int32),
+            np.array([part[3] for part in portion], np.bool_),
+        )
+        for portion in _portions(parts)
+    ]
+
+
+def _marks(
+    resets: npt.ArrayLike, steps: int, batch: int, batch_first: bool
+) -> npt.NDArray[np.bool_]:
+    """[steps, batch]"""
+    try:
+        marks = np.asarray(resets)
+    except NOT_AN_ARRAY as reason:
+        raise error("RNN735", f"resets are no array: {reason}") from reason
+    wanted = (batch, steps) if batch_first else (steps, batch)
+    if marks.shape != wanted or marks.dtype != np.bool_:
+        found = f"{marks.dtype}{list(marks.shape)}"
+        raise error("RNN735", f"resets must be bool{list(wanted)}, not {found}")
+    return marks.T if batch_first else marks
+
+
+def _portions(parts: list[tuple[int, int, int, bool]]) -> list[list[tuple[int, int, int, bool]]]:
+    """All at once, or by length where padding to the longest would be most of the work."""
+    longest = max((part[2] for part in parts), default=0)
+    if longest * len(parts) <= 4 * sum(part[2] for part in parts):
+        return [parts]
+    found: dict[int, list[tuple[int, int, int, bool]]] = {}
+    for part in parts:
+        found.setdefault(part[2].bit_length(), []).append(part)
+    return [found[size] for size in sorted(found)]
 
 
 def gather(manifest: Manifest, arguments: Arguments, sequences: Sequences) -> Arguments:
     """The arguments with one batch row for each sequence."""
-    longest = int(sequences.length.max(initial=0))
+    extents = {sequences.extent: int(sequences.length.max(initial=0))}
     inputs = tuple(
-        _gathered(port, array, sequences, longest)
+        _gathered(port, array, sequences, extents)
         for port, array in zip(manifest.inputs, arguments.inputs, strict=True)
     )
-    return Arguments(
-        inputs,
-        {sequences.extent: longest},
-        len(sequences.row),
-        {sequences.extent: sequences.length.astype(np.int32)},
-    )
+    lengths = {sequences.extent: sequences.length}
+    return Arguments(inputs, extents, len(sequences.row), lengths)
 
 
-def _gathered(port: Port, array: Array, sequences: Sequences, longest: int) -> Array:
-    running = [n for n, dim in enumerate(port.dims) if dim.extent is not None]
-    rows = np.take(array, sequences.row, axis=len(port.dims))
-    if not running:
-        return np.ascontiguousarray(rows)
-    [axis] = running
-    dim = port.dims[axis]
-    moved = np.moveaxis(rows, (axis, len(port.dims)), (0, 1))
-    steps = max(0, longest + dim.offset)
-    result = np.zeros((steps, *moved.shape[1:]), moved.dtype)
-    for number, (start, length) in enumerate(
-        zip(sequences.start.tolist(), sequences.length.tolist(), strict=True)
-    ):
-        count = max(0, length + dim.offset)
-        result[:count, number] = moved[start : start + count, number]
-    return np.ascontiguousarray(np.moveaxis(result, (0, 1), (axis, len(port.dims))))
+def _gathered(port: Port, array: Array, sequences: Sequences, extents: Mapping[str, int]) -> Array:
+    if not axes_of_extents(port):
+        return np.ascontiguousarray(np.take(array, sequences.row, axis=len(port.dims)))
+    shape = (*grid_shape(port, extents), len(sequences.row), *port.shape)
+    result = np.zeros(shape, array.dtype)
+    for number, row in enumerate(sequences.row.tolist()):
+        there, here = _places(port, sequences, number, row)
+        result[here] = array[there]
+    return result
 
 
 def scatter(
     manifest: Manifest,
-    arguments: Arguments,
     sequences: Sequences,
+    found: Mapping[str, Array],
     outputs: Mapping[str, Array],
-) -> dict[str, Array]:
-    """Outputs of sequences put back into rows; those without the dim are the last sequence's."""
-    found: dict[str, Array] = {}
+) -> None:
+    """Writes outputs of sequences to where their rows have them; an output without steps is that of
+    a row's last sequence.
+    """
     for port in manifest.outputs:
-        array = outputs[port.name]
-        axes = len(port.dims)
-        running = [n for n, dim in enumerate(port.dims) if dim.extent is not None]
-        if not running:
-            found[port.name] = np.take(array, sequences.last, axis=axes)
+        source, target = found[port.name], outputs[port.name]
+        if not axes_of_extents(port):
+            ends = np.moveaxis(source, len(port.dims), 0)[sequences.last]
+            np.moveaxis(target, len(port.dims), 0)[sequences.row[sequences.last]] = ends
             continue
-        [axis] = running
-        dim = port.dims[axis]
-        moved = np.moveaxis(array, (axis, axes), (0, 1))
-        steps = max(0, arguments.extents[sequences.extent] + dim.offset)
-        shape = (steps, arguments.batch, *moved.shape[2:])
-        result = np.zeros(shape, DTYPES[port.dtype])
-        for number, (row, start, length) in enumerate(
-            zip(
-                sequences.row.tolist(),
-                sequences.start.tolist(),
-                sequences.length.tolist(),
-                strict=True,
-            )
-        ):
+        for number, row in enumerate(sequences.row.tolist()):
+            there, here = _places(port, sequences, number, row)
+            target[there] = source[here]
+
+
+def _places(port: Port, sequences: Sequences, number: int, row: int) -> tuple[Place, Place]:
+    """Where a sequence lies among the rows, and among the sequences: grid axes and batch."""
+    start, length = int(sequences.start[number]), int(sequences.length[number])
+    there: list[slice | int] = []
+    here: list[slice | int] = []
+    for dim in port.dims:
+        if dim.extent is None:
+            there.append(slice(None))
+            here.append(slice(None))
+        else:
             count = max(0, length + dim.offset)
-            result[start : start + count, row] = moved[:count, number]
-        found[port.name] = np.ascontiguousarray(np.moveaxis(result, (0, 1), (axis, axes)))
-    return found
+            there.append(slice(start, start + count))
+            here.append(slice(0, count))
+    return (*there, row), (*here, number)

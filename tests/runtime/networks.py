@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request, StaticValue, standard_source
 from rnnc.ir.graph import Graph
 from rnnc.ir.interpreter import interpret
@@ -22,6 +23,68 @@ SIZES: dict[str, tuple[str, dict[str, StaticValue]]] = {
     "bidirectional": ("bidirectional", {"X": 3, "H": 5}),
 }
 
+# What the library has no small model for.
+SPECS: dict[str, tuple[dict[str, StaticValue], str]] = {
+    "pairs": (
+        {"H": 3},
+        """model pairs{H}:
+    "An input with two axes of one extent."
+    dim s in 0..T, t in 0..T
+    input a[s, t]: [H]
+    h[t] = tanh(sum(s: a[s, t]) + h[t-1])
+    output y[t] = h[t]
+""",
+    ),
+    "pick": (
+        {"H": 3},
+        """model pick{H}:
+    "Ints whose range is the row's own length."
+    dim t in 0..T
+    input k[t]: int in 0..T, x[t]: [H]
+    h[t] = tanh(x[k[t]] + h[t-1])
+    output y[t] = h[t]
+    output last = h[T-1]
+""",
+    ),
+    "generate": (
+        {"H": 3},
+        """model generate{H}:
+    "No input tells how many steps there are."
+    dim t in 0..T
+    input h0: [H]
+    param U: [H, H]
+    h[t] = tanh(U @ h[t-1])
+    h[-1] = h0
+    output y[t] = h[t]
+""",
+    ),
+    "two": (
+        {"H": 3},
+        """model two{H}:
+    "Two extents."
+    dim s in 0..S, t in 0..T
+    input a[s]: [H], b[t]: [H]
+    u[s] = tanh(a[s] + u[s-1])
+    h[t] = tanh(b[t] + u[S-1] + h[t-1])
+    output y[t] = h[t]
+    output z[s] = u[s]
+""",
+    ),
+    "permuted": (
+        {"H": 3, "L": 2},
+        """model permuted{H, L}:
+    "An int parameter whose range depends on its grid point."
+    dim l in 0..L, t in 0..T
+    input x[t]: [H]
+    param P[l]: int[H] in 0..H, K[l]: int in 0..l+1, b[l]: [H]
+    v[l] = b[K[l]]
+    h[l, t] = tanh(h[l-1, t][P[l]] + v[l] + h[l, t-1])
+    h[-1, t] = x[t]
+    output y[t] = h[L-1, t]
+""",
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -31,7 +94,11 @@ class Network:
     bound: BoundModel
 
     def inputs(self, steps: int, batch: int, seed: int = 1) -> dict[str, Array]:
-        return random_inputs(self.graph, {"T": steps}, batch, seed)
+        """Random inputs; every extent is `steps`."""
+        return random_inputs(self.graph, self.extents(steps), batch, seed)
+
+    def extents(self, steps: int) -> dict[str, int]:
+        return dict.fromkeys(self.model.manifest.extents, steps)
 
     def expected(
         self,
@@ -40,14 +107,19 @@ class Network:
         lengths: Mapping[str, Array] | None = None,
         resets: Array | None = None,
     ) -> dict[str, Array]:
-        sizes = {"T": steps}
+        sizes = self.extents(steps)
         return interpret(self.graph, sizes, inputs, self.params, lengths=lengths, resets=resets)
 
 
 @functools.cache
 def network(name: str) -> Network:
-    file, sizes = SIZES[name]
-    compilation = Compilation(standard_source(file), Request(name, sizes))
+    if name in SPECS:
+        sizes, text = SPECS[name]
+        source = Source(f"{name}.rnn", text)
+    else:
+        file, sizes = SIZES[name]
+        source = standard_source(file)
+    compilation = Compilation(source, Request(name, sizes))
     model = compilation.load()
     params = random_parameters(compilation.graph, 0)
     return Network(compilation.graph, model, params, model.bind(params))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.pointwise import Array
 from tests.runtime.networks import SIZES, assert_outputs, network
 from tests.tolerance import tolerance
@@ -76,6 +77,103 @@ def test_resets(name: str, resets: str, lengths: list[int] | None) -> None:
     own = None if lengths is None else {"T": np.array(lengths)}
     found = net.bound.run(inputs, lengths=own, resets=marks, threads=2)
     assert_outputs(found, net.expected(inputs, 6, own, marks), 6)
+
+
+@pytest.mark.parametrize("name", ["pairs", "pick"])
+def test_resets_of_inputs_with_several_axes(name: str) -> None:
+    """Also where indices are relative to the sequence."""
+    net = network(name)
+    inputs = net.inputs(6, 3)
+    resets = np.zeros((6, 3), np.bool_)
+    resets[[2, 3, 4], [0, 0, 2]] = True
+    if name == "pick":
+        inputs["k"] = np.zeros((6, 3), np.int32)
+        inputs["k"][:2, 0] = 1  # else an index would be outside the shortest sequences
+        inputs["k"][:, 1] = 5
+    assert_outputs(net.bound.run(inputs, resets=resets), net.expected(inputs, 6, None, resets), 6)
+
+
+def test_sequences_of_very_different_lengths() -> None:
+    """They are computed in portions, since one long one would pad all of them."""
+    net = network("stacked_lstm")
+    steps = 40
+    inputs = net.inputs(steps, 3)
+    resets = np.zeros((steps, 3), np.bool_)
+    resets[:, 0] = True
+    resets[::3, 1] = True
+    own = {"T": np.array([steps, steps - 1, steps])}
+    found = net.bound.run(inputs, resets=resets, lengths=own)
+    assert_outputs(found, net.expected(inputs, steps, own, resets), steps)
+
+
+def test_resets_without_rows_or_steps() -> None:
+    net = network("stacked_lstm")
+    for steps, batch in ((0, 3), (4, 0), (0, 0)):
+        inputs = net.inputs(steps, batch)
+        resets = np.ones((steps, batch), np.bool_)
+        found = net.bound.run(inputs, resets=resets)
+        assert_outputs(found, net.expected(inputs, steps, None, resets), steps)
+
+
+@pytest.mark.parametrize("lengths", [{"S": [5, 1]}, {"T": [0, 3]}, {"S": [2, 4], "T": [5, 0]}])
+def test_lengths_of_two_extents(lengths: dict[str, list[int]]) -> None:
+    net = network("two")
+    inputs = net.inputs(5, 2)
+    own = {name: np.array(values) for name, values in lengths.items()}
+    found = net.bound.run(inputs, lengths=own)
+    assert_outputs(found, net.expected(inputs, 5, own), 5)
+
+
+def test_lengths_of_two_extents_need_names() -> None:
+    net = network("two")
+    with pytest.raises(DiagnosticError, match="RNN734"):
+        net.bound.run(net.inputs(5, 2), lengths=[1, 2])
+    with pytest.raises(DiagnosticError, match="RNN735"):
+        net.bound.run(net.inputs(5, 2), resets=np.zeros((5, 2), np.bool_))
+
+
+def test_layouts_that_take_turns() -> None:
+    """What is remembered of one layout is not taken for another."""
+    net = network("stacked_lstm")
+    wide = np.random.default_rng(0).normal(size=(7, 4, 9)).astype(np.float32)
+    calls: list[dict[str, Array]] = [
+        {"x": np.arange(24, dtype=np.float32).reshape(4, 2, 3) / 24},
+        {"x": np.arange(24, dtype=np.float64).reshape(4, 2, 3) / 24},
+        {"x": np.asfortranarray(np.arange(24, dtype=np.float32).reshape(4, 2, 3) / 24)},
+        {"x": wide[1:5, 1:3, 2:5]},
+        {"x": wide[1:5, ::2, 2:5], "h0": np.ones((2, 2, 5), np.float32)},
+        {"x": wide[::2, ::2, 2:5], "c0": np.ones((2, 2, 5), np.float32)},
+    ]
+    alone = [net.model.bind(net.params).run(call, threads=1) for call in calls]
+    for _ in range(3):
+        for call, expected in zip(calls, alone, strict=True):
+            for name, value in net.bound.run(call, threads=1).items():
+                np.testing.assert_array_equal(value, expected[name])
+
+
+def test_outputs_are_new_in_every_call() -> None:
+    net = network("stacked_lstm")
+    inputs = net.inputs(4, 2)
+    first = net.bound.run(inputs, threads=1)
+    kept = {name: array.copy() for name, array in first.items()}
+    np.add(inputs["x"], 1, out=inputs["x"])
+    second = net.bound.run(inputs, threads=1)
+    for name, array in kept.items():
+        np.testing.assert_array_equal(first[name], array)
+        assert not np.shares_memory(first[name], second[name])
+        assert not np.array_equal(first[name], second[name])
+
+
+def test_parameters_that_change_later_do_not_matter() -> None:
+    net = network("stacked_lstm")
+    params = {path: array.copy() for path, array in net.params.items()}
+    bound = net.model.bind(params)
+    for array in params.values():
+        array[...] = 9
+    inputs = net.inputs(4, 2)
+    expected = net.bound.run(inputs, threads=1)
+    for name, value in bound.run(inputs, threads=1).items():
+        np.testing.assert_array_equal(value, expected[name])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

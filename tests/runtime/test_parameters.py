@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from rnnc.diagnostics import DiagnosticError
+from rnnc.diagnostics import DiagnosticError, Source
+from rnnc.driver import Compilation, Request
 from rnnc.ir.pointwise import Array
 from rnnc.runtime.manifest import Affine, Manifest
 from rnnc.runtime.memory import Array as Memory
 from rnnc.runtime.parameters import lay_out, packed
-from tests.runtime.networks import SIZES, Network, network
+from tests.runtime.networks import SIZES, SPECS, Network, network
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,51 @@ def test_a_misspelled_name_is_recognized(stacked: Network) -> None:
 def test_names_are_those_of_the_model(stacked: Network) -> None:
     shapes = {path: shape for path, (_, shape) in stacked.model.parameters.items()}
     assert shapes == {path: array.shape for path, array in stacked.params.items()}
+
+
+def test_the_signature_names_everything(stacked: Network) -> None:
+    text = stacked.model.signature
+    for name in (*stacked.model.inputs, *stacked.model.outputs, *stacked.params, "stacked_lstm"):
+        assert name in text
+
+
+def test_random_parameters_fit() -> None:
+    """They bind, so shapes, dtypes and ranges are right; seeds tell them apart."""
+    for name in (*SIZES, *SPECS):
+        net = network(name)
+        first, same, other = (net.model.random_parameters(seed) for seed in (1, 1, 2))
+        net.model.bind(first)
+        for path, array in first.items():
+            np.testing.assert_array_equal(array, same[path])
+        assert not first or any(not np.array_equal(first[path], other[path]) for path in first)
+
+
+def test_random_parameters_are_as_the_spec_says() -> None:
+    text = "model m{H}:\n    dim t in 0..T\n    input x[t]: [H]\n"
+    text += "    param A: [H, H] = eye(H), b: [H] = 0.25, P: int[H] in 0..H = permutation(H)\n"
+    text += "    output y[t] = (A @ x[t])[P] + b\n"
+    model = Compilation(Source("m.rnn", text), Request("m", {"H": 4})).load()
+    found = model.random_parameters(0)
+    np.testing.assert_array_equal(found["A"], np.eye(4))
+    np.testing.assert_array_equal(found["b"], np.full(4, 0.25))
+    np.testing.assert_array_equal(np.sort(found["P"]), np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("P[0]", [0, 1, 3]), ("P[1]", [-1, 0, 1]), ("K[0]", 1), ("K[1]", 2), ("P[0]", [0, 0, 2**32])],
+)
+def test_ints_out_of_range(path: str, value: object) -> None:
+    """The range of K[l] is 0..l+1."""
+    net = network("permuted")
+    net.model.bind({**net.params, "K[0]": np.array(0), "K[1]": np.array(1)})
+    assert codes(net, {**net.params, path: np.asarray(value)}) == ["RNN725"]
+
+
+def test_what_is_no_array(stacked: Network) -> None:
+    name = next(iter(stacked.params))
+    ragged = [[1.0], [1.0, 2.0]]
+    assert codes(stacked, {**stacked.params, name: ragged}) == ["RNN724"]  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, ">f4", "<f8"])
