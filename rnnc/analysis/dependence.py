@@ -22,10 +22,12 @@ Vector = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """`reader` at point p reads `source` at points q; p - q lies in hull(vertices) + cone(rays).
+    """`reader` at point p of `points` reads `source` at points q, between the ends of `access`.
 
-    `delay` is how many waves later the reader must run: 0 for a pointwise reader of the same
-    element at the same point (it joins the source's kernel), else 1.
+    p - q lies in hull(vertices) + cone(rays). `access` gives for each dim of the source the least
+    and the greatest index, in the reader's dims (and those that it binds). `delay` is how many
+    waves later the reader must run: 0 for a pointwise reader of the same element at the same point
+    (it joins the source's kernel), else 1.
     """
 
     source: str
@@ -34,6 +36,12 @@ class Dependence:
     rays: tuple[Vector, ...]
     delay: int
     text: str
+    access: tuple[tuple[str, Poly, Poly], ...]
+    points: Domain
+
+    def stands(self, number: int) -> bool:
+        """Whether source and reader always have the same index in dim `number`."""
+        return not any(vector[number] for vector in (*self.vertices, *self.rays))
 
 
 def dependences(graph: Graph, dims: tuple[str, ...]) -> tuple[Dependence, ...]:
@@ -202,7 +210,11 @@ def distance(
     vertices = tuple(product(*ends))
     delay = 0 if zero and same_element else 1
     text = f"{reader.id} <- {source.id}[{', '.join(_text(access[n]) for n in access)}]"
-    return Dependence(source.id, reader.id, vertices, tuple(rays), delay, text)
+    read = tuple(
+        (name, index, index) if isinstance(index, Poly) else (name, index[0], index[1] - 1)
+        for name, index in access.items()
+    )
+    return Dependence(source.id, reader.id, vertices, tuple(rays), delay, text, read, points)
 
 
 def _text(index: Poly | tuple[Poly, Poly]) -> str:

@@ -9,11 +9,11 @@ from rnnc.analysis.boxes import extreme, tightened
 from rnnc.analysis.wave import (
     Bound,
     Box,
-    FloorDiv,
     Increment,
     Maximum,
     Polynomial,
     WaveLoop,
+    floor_of,
     wave_loops,
 )
 from rnnc.ir.domain import Constraint
@@ -50,9 +50,7 @@ def counted(
     first = least(ends[-1])
     timing = Timing(scale, {name: position - first for name, position in positions.items()})
     last = dominant(tuple(dict.fromkeys(end - first for end in ends[1])))
-    waves = tuple(
-        Increment(FloorDiv(end, scale) if scale > 1 else Polynomial(end), 1) for end in last
-    )
+    waves = tuple(Increment(floor_of(end, scale), 1) for end in last)
     return timing, waves[0] if len(waves) == 1 else Maximum(waves)
 
 

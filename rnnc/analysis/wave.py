@@ -90,6 +90,18 @@ class Increment:
 Bound = Polynomial | FloorDiv | CeilDiv | Minimum | Maximum | Increment
 
 
+def floor_of(numerator: Poly, denominator: int) -> Polynomial | FloorDiv:
+    """`floor(numerator / denominator)`, without a division where it is exact."""
+    quotient = numerator // denominator
+    return FloorDiv(numerator, denominator) if quotient.floors else Polynomial(quotient)
+
+
+def ceil_of(numerator: Poly, denominator: int) -> Polynomial | CeilDiv:
+    """`ceil(numerator / denominator)`, without a division where it is exact."""
+    quotient = -(-numerator // denominator)
+    return CeilDiv(numerator, denominator) if quotient.floors else Polynomial(quotient)
+
+
 @dataclass(frozen=True, slots=True)
 class WaveLoop:
     """`lower <= name < upper`; `exact` where the bounds always leave just one point."""
@@ -132,11 +144,11 @@ def wave_loops(boxes: tuple[Box, ...], rest: Poly, scale: int, wave: str) -> tup
         size = abs(box.weight)
         if box.weight < 0:
             first, last = -last, -first
-        lower: Bound = CeilDiv(first, size) if size > 1 else Polynomial(first)
-        upper: Bound = FloorDiv(last, size) if size > 1 else Polynomial(last)
-        exact = size == scale and not any(other.weight for other in inner) and number > 0
-        exact = exact and any(other.weight for other in boxes[:number])
-        if exact and size == scale == 1:
+        lower: Bound = ceil_of(first, size)
+        upper: Bound = floor_of(last, size)
+        # One point is left where an outer loop has left a wave's worth of positions.
+        exact = lower == upper and not any(other.weight for other in inner)
+        if exact and any(other.weight for other in boxes[:number]):
             loops.append(WaveLoop(box.name, lower, Increment(lower, 1), True))
         else:
             lower = Maximum((Polynomial(box.lower), lower))

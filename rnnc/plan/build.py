@@ -174,9 +174,9 @@ def carries(timing: Timing, reader: Node, read: Read) -> bool:
     for name, index in read.access.items():
         assert isinstance(index, Poly)
         access[name] = index
-    source = timing.positions[read.source.id].substitute(access)
-    later = timing.positions[reader.id] - source
-    return later.constant is not None and later.constant >= timing.scale
+    source, own = timing.positions[read.source.id].substitute(access), timing.positions[reader.id]
+    later, waves = own - source, own // timing.scale - source // timing.scale
+    return (later.constant or 0) >= timing.scale or (waves.constant or 0) >= 1
 
 
 def placed(

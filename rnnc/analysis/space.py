@@ -1,0 +1,128 @@
+"""One vector for all statements of a component: the cheapest, by cycle cuts, and its waves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+
+from rnnc.analysis.boxes import extreme, tightened
+from rnnc.analysis.components import Component
+from rnnc.analysis.cuts import Arc, Cut, Rational, cheapest, offsets
+from rnnc.analysis.dependence import Dependence, Places, places
+from rnnc.analysis.timing import counted
+from rnnc.ir.graph import Graph
+from rnnc.ir.ops import is_statement
+from rnnc.ir.poly import Poly
+
+# Taken for the extent of a static dim that only depends on another one.
+_SHORT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The dims of a graph, and what a step along each costs.
+
+    `static` are the extents of static dims; `likely` those of all dims, if hints give every one.
+    """
+
+    graph: Graph
+    dims: tuple[str, ...]
+    places: Places
+    static: Mapping[str, int]
+    likely: Mapping[str, int] | None
+
+    @staticmethod
+    def of(graph: Graph, hints: Mapping[str, int]) -> Space:
+        statements = [node for node in graph.nodes if is_statement(node.op)]
+        dims = tuple(sorted({dim.name for node in statements for dim in node.domain.dims}))
+        static: dict[str, int] = {}
+        likely: dict[str, int] = {}
+        for node in statements:
+            box = tightened(node.domain)
+            for dim in box.dims:
+                assert dim.lower is not None and dim.upper is not None
+                extent = extreme(dim.extent, box, 1)
+                assert extent is not None
+                if dim.static:
+                    known = _SHORT if extent.constant is None else extent.constant
+                    static[dim.name] = max(static.get(dim.name, 1), known)
+                if all(name in hints for name in extent.names):
+                    likely[dim.name] = max(likely.get(dim.name, 1), extent.evaluate(hints))
+        known_all = all(dim in likely for dim in dims)
+        return Space(graph, dims, places(graph, dims), static, likely if known_all else None)
+
+    def cost(self, alpha: Rational) -> tuple[Fraction, Fraction]:
+        """About how many waves a vector takes.
+
+        Along run-time dims, and then along static ones: the former may be of any length. With
+        likely extents it is one number.
+        """
+        free = fixed = Fraction(0)
+        for value, dim in zip(alpha, self.dims, strict=True):
+            if self.likely is not None:
+                free += abs(value) * (self.likely[dim] - 1)
+            elif dim in self.static:
+                fixed += abs(value) * (self.static[dim] - 1)
+            else:
+                free += abs(value)
+        return free, fixed
+
+    def solved(
+        self, nodes: tuple[str, ...], edges: Sequence[Dependence]
+    ) -> Component | tuple[Cut, ...]:
+        """The component along its cheapest vector, or a smallest contradiction if there is none."""
+        arcs = arcs_of(edges)
+        cuts = [Cut(ray, 0, (edge.text,)) for edge in edges for ray in edge.rays]
+        while True:
+            alpha = cheapest(cuts, len(self.dims), self.cost)
+            if alpha is None:
+                return self.irreducible(cuts)
+            gamma, cycle = offsets(nodes, arcs, alpha)
+            if not cycle:
+                return self.along(nodes, alpha, gamma)
+            cuts.append(cut_of(cycle))
+
+    def irreducible(self, cuts: list[Cut]) -> tuple[Cut, ...]:
+        """A smallest part of contradictory cuts: the explanation."""
+        core = list(cuts)
+        for cut in list(core):
+            rest = [other for other in core if other is not cut]
+            if cheapest(rest, len(self.dims), self.cost) is None:
+                core = rest
+        return tuple(core)
+
+    def along(
+        self, nodes: tuple[str, ...], alpha: Rational, gamma: Mapping[str, Fraction]
+    ) -> Component:
+        """The component along a vector, its waves counted from 0."""
+        scale = lcm(
+            *(value.denominator for value in alpha), *(v.denominator for v in gamma.values())
+        )
+        weights = {dim: int(v * scale) for dim, v in zip(self.dims, alpha, strict=True)}
+        positions: dict[str, Poly] = {}
+        for name in nodes:
+            inside = self.graph[name].domain.names
+            position = Poly.of(int(gamma[name] * scale))
+            for dim, weight in weights.items():
+                if weight:
+                    place = Poly.of(dim) if dim in inside else self.places[name, dim]
+                    position = position + place * weight
+            positions[name] = position
+        timing, waves = counted({name: self.graph[name] for name in nodes}, positions, scale)
+        return Component("affine", nodes, alpha, tuple(gamma.items()), timing, waves)
+
+
+def arcs_of(edges: Sequence[Dependence]) -> list[Arc]:
+    return [
+        Arc(edge.source, edge.reader, vertex, edge.delay, edge.text)
+        for edge in edges
+        for vertex in edge.vertices
+    ]
+
+
+def cut_of(cycle: Sequence[Arc]) -> Cut:
+    """What a cycle of dependences demands of every vector."""
+    total = tuple(map(sum, zip(*(arc.distance for arc in cycle), strict=True)))
+    return Cut(total, sum(arc.delay for arc in cycle), tuple(arc.text for arc in cycle))
