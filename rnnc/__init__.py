@@ -17,6 +17,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from rnnc.analysis.orders import Order
     from rnnc.driver import StaticValue
     from rnnc.runtime.model import Model
 
@@ -30,12 +31,15 @@ def compile(
     model: str | None = None,
     hints: Mapping[str, int] | None = None,
     target: str = "cpu",
+    order: Order = "auto",
 ) -> Model:
     """Compiles a model and loads it.
 
     `source` is a path, or the text of a spec (a string of several lines). `sizes` binds the
     model's statics, as -D does on the command line; `model` says which one, where there are
     several. `hints` are likely run-time extents: they steer decisions of cost and never results.
+    `order` overrides what the cost model would choose: "layered" (layers one after another),
+    "wavefront" (layers too at the same time), or "sequential" (point by point, to compare with).
 
     Raises DiagnosticError, with every mistake that was found.
     """
@@ -44,7 +48,7 @@ def compile(
 
     is_text = isinstance(source, str) and "\n" in source
     read = Source("<text>", str(source)) if is_text else driver.read_source(str(source))
-    request = driver.Request(model, dict(sizes or {}), dict(hints or {}), target)
+    request = driver.Request(model, dict(sizes or {}), dict(hints or {}), target, order)
     return driver.Compilation(read, request).load()
 
 

@@ -19,7 +19,8 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
 from rnnc.frontend.reading import read_source as read_source
 
 if TYPE_CHECKING:
-    from rnnc.analysis.schedule import Schedule
+    from rnnc.analysis.components import Schedule
+    from rnnc.analysis.orders import Order
     from rnnc.frontend import ast
     from rnnc.ir.graph import Graph
     from rnnc.plan.plan import Plan
@@ -90,13 +91,15 @@ def diagnose(source: Source) -> tuple[Diagnostic, ...]:
 class Request:
     """What is to be compiled of a file: which model, its statics, for which target.
 
-    `hints` are likely run-time extents; they steer decisions of cost and never results.
+    `hints` are likely run-time extents; they steer decisions of cost and never results. `order`
+    overrides the choice between orders that are all legal.
     """
 
     model: str | None = None
     sizes: Mapping[str, StaticValue] = field(default_factory=dict)
     hints: Mapping[str, StaticValue] = field(default_factory=dict)
     target: str = "cpu"
+    order: Order = "auto"
 
 
 class Compilation:
@@ -140,9 +143,10 @@ class Compilation:
     @cached_property
     def schedule(self) -> Schedule:
         """An order for every recurrence."""
-        from rnnc.analysis.schedule import schedule
+        from rnnc.analysis.schedule import Options, schedule
 
-        return schedule(self.completed)
+        hints = {name: value for name, value in self.request.hints.items() if type(value) is int}
+        return schedule(self.completed, Options(self.request.order, tuple(hints.items())))
 
     @cached_property
     def plan(self) -> Plan:

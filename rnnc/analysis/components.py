@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 from typing import Literal
 
 from rnnc.analysis.cuts import Cut, Rational
+from rnnc.analysis.orders import Order
 from rnnc.analysis.timing import Timing
-from rnnc.analysis.wave import Bound
+from rnnc.analysis.wave import Bound, Maximum
 
 # parallel: all points at once. affine: one loop of waves, all statements along the same vector.
 # joint: one loop of waves for several affine components (`inner`), each along its own vector.
@@ -35,6 +38,22 @@ class Component:
     conflict: tuple[Cut, ...] = ()
 
 
+def joint(components: Sequence[Component]) -> Component:
+    """One loop of waves for affine components, all of which begin in its first one."""
+    timings = [found.timing for found in components if found.timing is not None]
+    scale = lcm(*(timing.scale for timing in timings))
+    positions = {
+        name: position * (scale // timing.scale)
+        for timing in timings
+        for name, position in timing.positions.items()
+    }
+    counts = tuple(dict.fromkeys(found.waves for found in components if found.waves is not None))
+    waves = counts[0] if len(counts) == 1 else Maximum(counts)
+    nodes = tuple(name for found in components for name in found.nodes)
+    timing = Timing(scale, positions)
+    return Component("joint", nodes, timing=timing, waves=waves, inner=tuple(components))
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Components one after another; vectors are over `dims`."""
@@ -45,11 +64,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`layered`: step through static dims (layers) one after another where that is legal.
+    """`hints` are likely extents: they decide between orders that are all legal."""
 
-    Then each layer's input products are computed for all steps at once; without it, layers run as
-    a wavefront. `hints` are likely extents: they decide between orders that are both legal.
-    """
-
-    layered: bool = True
+    order: Order = "auto"
     hints: tuple[tuple[str, int], ...] = ()

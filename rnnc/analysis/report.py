@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from rnnc.analysis.boxes import tightened
 from rnnc.analysis.cuts import Rational
 from rnnc.analysis.dependence import Dependence, dependences
+from rnnc.analysis.orders import Order
 from rnnc.analysis.schedule import Component, Options, Schedule, schedule
 from rnnc.analysis.wave import Bound, Increment, Polynomial
 from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.domain import Dim
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
+
+# What is compared with the order that was taken.
+ORDERS: tuple[Order, ...] = ("layered", "wavefront")
 
 # More than these do not make a component clearer.
 _SHOWN = 5
@@ -29,7 +33,7 @@ def report(graph: Graph, found: Schedule, extents: Mapping[str, int]) -> str:
     writer = _Writer(graph, found.dims, edges, values, _variables(graph))
     lines = list(writer.components(found.components, ""))
     lines += ["", f"Critical path: {writer.path(found.components)} waves"]
-    lines += writer.wavefront(found)
+    lines += writer.alternatives(found)
     return "\n".join(lines)
 
 
@@ -58,7 +62,10 @@ class _Writer:
         """What it defines, in which order, and which reads leave no other."""
         defined = dict.fromkeys(self.variables[n] for n in component.nodes if n in self.variables)
         names = _listed(list(defined) or component.nodes)
-        yield f"{indent}{number} Recurrence of {names}{self.layers(component)}"
+        if component.kind == "joint":
+            yield f"{indent}{number} Recurrences that do not depend on each other, together:"
+        else:
+            yield f"{indent}{number} Recurrence of {names}{self.layers(component)}"
         indent += "   "
         if component.kind == "affine":
             yield f"{indent}{self.order(component)}: {self.count(component)} waves"
@@ -67,6 +74,8 @@ class _Writer:
             yield f"{indent}{line}"
         if component.kind == "split":
             yield f"{indent}{self.order(component)}: {self.count(component)} times"
+        if component.kind == "joint":
+            yield f"{indent}all in the same {self.count(component)} waves"
         yield from self.components(component.inner, number)
 
     def layers(self, component: Component) -> str:
@@ -80,6 +89,8 @@ class _Writer:
 
     def order(self, component: Component) -> str:
         """`one t after another`, or which points may be computed at the same time."""
+        if component.kind == "joint":
+            return ", and ".join(dict.fromkeys(self.order(part) for part in component.inner))
         moving = [
             (dim, value) for dim, value in zip(self.dims, component.alpha, strict=True) if value
         ]
@@ -102,6 +113,8 @@ class _Writer:
 
     def reasons(self, component: Component) -> Iterator[str]:
         """The reads that make it a recurrence, or that leave no single direction."""
+        if component.kind == "joint":
+            return
         own = set(component.nodes)
         if component.conflict:
             reads = [read for cut in component.conflict for read in cut.reason]
@@ -144,25 +157,25 @@ class _Writer:
         total = 0
         for component in components:
             if component.waves is not None:
-                outer, inner = self.number(component.waves), self.path_number(component.inner)
+                parts = component.inner if component.kind == "split" else ()
+                outer, inner = self.number(component.waves), self.path_number(parts)
                 if outer is None or inner is None:
                     return None
                 total += outer * max(1, inner)
         return total
 
-    def wavefront(self, found: Schedule) -> Iterator[str]:
-        """What running all layers at once would have given, where that was not taken."""
-        try:
-            other = schedule(self.graph, Options(layered=False))
-        except DiagnosticError:
-            return
-        if other == found:
-            return
-        yield "Also legal, and not taken:"
-        for component in other.components:
-            if component.kind != "parallel":
-                yield f"   {self.order(component)}: {self.count(component)} waves"
-        yield "   (one layer after another, a layer's input products are one for all steps)"
+    def alternatives(self, found: Schedule) -> Iterator[str]:
+        """What the other orders would have given, where they differ."""
+        for order in ORDERS:
+            try:
+                other = schedule(self.graph, Options(order))
+            except DiagnosticError:
+                continue
+            if other != found:
+                yield f"Also legal, and not taken ({order}):"
+                for component in other.components:
+                    if component.kind != "parallel":
+                        yield f"   {self.order(component)}: {self.count(component)} waves"
 
 
 def _variables(graph: Graph) -> dict[str, str]:
@@ -214,7 +227,7 @@ def _waves_in_all(components: Sequence[Component]) -> Poly | None:
                 amount = component.waves.amount if isinstance(component.waves, Increment) else 0
             case _:
                 return None
-        inner = _waves_in_all(component.inner) if component.inner else Poly.of(1)
+        inner = _waves_in_all(component.inner) if component.kind == "split" else Poly.of(1)
         if inner is None:
             return None
         total = total + (poly + amount) * (inner if inner != Poly() else Poly.of(1))
@@ -225,7 +238,7 @@ def _terms(components: Sequence[Component]) -> Iterator[str]:
     """The same sum as text, where a count is a maximum, or depends on the loop around it."""
     for component in components:
         if component.waves is not None:
-            inner = " + ".join(_terms(component.inner))
+            inner = " + ".join(_terms(component.inner)) if component.kind == "split" else ""
             yield f"({component.waves}) * ({inner})" if inner else str(component.waves)
 
 

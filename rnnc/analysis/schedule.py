@@ -4,24 +4,26 @@ Strongly connected components in topological order. One that does not depend on 
 for all points at once (`parallel`). Any other gets one rational vector alpha and an offset gamma
 for each statement (`affine`: wave = floor(alpha . i + gamma)), found by cycle cuts; where no vector
 serves all its dependences, or where layers are to run one after another, an outer loop carries some
-of them and the rest is scheduled inside (`split`). Components that know nothing of each other and
-take equally long share their waves (`joint`).
+of them and the rest is scheduled inside (`split`). Recurrences that know nothing of each other
+share their waves (`joint`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-
-import networkx as nx
 
 from rnnc.analysis.components import Component as Component
 from rnnc.analysis.components import Options as Options
 from rnnc.analysis.components import Schedule as Schedule
+from rnnc.analysis.components import joint
+from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
+from rnnc.analysis.orders import Order
+from rnnc.analysis.partition import Partition
 from rnnc.analysis.space import Space, arcs_of
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.ir.graph import Graph
@@ -31,42 +33,102 @@ from rnnc.ir.ops import is_statement
 def schedule(graph: Graph, options: Options | None = None) -> Schedule:
     """The schedule of a graph; raises DiagnosticError (RNN404) where there is none."""
     options = options or Options()
-    space = Space.of(graph, {**graph.values, **dict(options.hints)})
+    hints = {**graph.values, **dict(options.hints)}
+    space = Space.of(graph, hints)
     statements = tuple(node.id for node in graph.nodes if is_statement(node.op))
-    scheduler = Scheduler(space, options)
-    found = scheduler.components(statements, dependences(graph, space.dims))
-    return Schedule(space.dims, found)
+    edges = dependences(graph, space.dims)
+    cost = CostModel.of(graph, hints)
+    best: tuple[Component, ...] | None = None
+    for order in candidates(options, space):
+        scheduler = Scheduler(space, cost, replace(options, order=order))
+        found = scheduler.components(statements, edges)
+        if best is None or cost.better(found, best):
+            best = found
+    assert best is not None
+    return Schedule(space.dims, best)
+
+
+def candidates(options: Options, space: Space) -> Sequence[Order]:
+    return ("layered", "wavefront") if options.order == "auto" else (options.order,)
 
 
 class Scheduler:
     """Schedules any part of the statements of a graph, for any part of their dependences."""
 
-    def __init__(self, space: Space, options: Options) -> None:
-        self.space, self.options = space, options
+    def __init__(self, space: Space, cost: CostModel, options: Options) -> None:
+        self.space, self.cost, self.options = space, cost, options
         self.dims = space.dims
 
     def components(
         self, nodes: Sequence[str], edges: Sequence[Dependence]
     ) -> tuple[Component, ...]:
-        """Components in topological order, each with its schedule."""
+        """Components in the order in which they run.
+
+        Recurrences come as early as they can, and with them those that do not depend on each
+        other; what they do not need stands after those that it reads.
+        """
+        partition = Partition.of(nodes, edges)
+        if self.options.order == "wavefront":
+            partition = self.merged(partition)
+        levels: dict[tuple[int, bool], list[Component]] = {}
+        for part in partition.parts:
+            own = partition.inside(part)
+            made = self.component(part, own) if own else Component("parallel", part)
+            levels.setdefault((partition.level(part), not own), []).append(made)
         found: list[Component] = []
-        for members in condensed(nodes, edges):
-            inside = set(members)
-            own = [edge for edge in edges if edge.source in inside and edge.reader in inside]
-            found.append(self.component(members, own) if own else Component("parallel", members))
+        for (_, parallel), made_here in sorted(levels.items(), key=lambda item: item[0]):
+            found += made_here if parallel else self.together(made_here)
         return tuple(found)
 
     def component(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component:
-        if self.options.layered:
-            for number, dim in enumerate(self.dims):
-                if dim in self.space.static and not all(edge.stands(number) for edge in edges):
-                    unit = tuple(Fraction(int(other == number)) for other in range(len(self.dims)))
-                    for sign in (1, -1):
-                        made = self.split_along(nodes, edges, tuple(sign * v for v in unit))
-                        if made is not None:
-                            return made
+        """A recurrence: an outer loop where the order asks for one, else one vector."""
+        for number, dim in enumerate(self.dims):
+            wanted = dim in self.space.static
+            match self.options.order:
+                case "wavefront":
+                    wanted = False
+                case "sequential":
+                    wanted = True
+            if wanted and not all(edge.stands(number) for edge in edges):
+                for sign in (1, -1):
+                    made = self.split_along(nodes, edges, self.space.unit(number, sign))
+                    if made is not None:
+                        return made
         found = self.space.solved(nodes, edges)
         return found if isinstance(found, Component) else self.split(nodes, edges, found)
+
+    # ---- several recurrences ------------------------------------------------------------------
+
+    def merged(self, partition: Partition) -> Partition:
+        """Recurrences of which one feeds the other under one vector, where that is no dearer than
+        the dearer one's own: then they overlap (a wavefront), and what is between them as well."""
+        alphas: dict[tuple[str, ...], Rational] = {}
+        for part in partition.recurrences():
+            found = self.space.solved(part, partition.inside(part))
+            if not isinstance(found, Component):
+                continue
+            alphas[part] = found.alpha
+            producer = partition.producer(part)
+            if producer not in alphas:
+                continue
+            both = partition.between(producer, part)
+            united = self.space.solved(both, partition.inside(both))
+            dearer = max(self.space.cost(alphas[producer]), self.space.cost(found.alpha))
+            if isinstance(united, Component) and self.space.cost(united.alpha) <= dearer:
+                partition = partition.united(both)
+                alphas[both] = united.alpha
+        return partition
+
+    def together(self, components: Sequence[Component]) -> Iterable[Component]:
+        """Recurrences that know nothing of each other: in one loop of waves where that pays."""
+        plain = [found for found in components if found.kind == "affine"]
+        if len(plain) > 1 and self.options.order != "sequential":
+            made = joint(plain)
+            if self.cost.better([made], plain):
+                yield made
+                plain = []
+        yield from plain
+        yield from (found for found in components if found.kind != "affine")
 
     # ---- outer loop, inner schedules ----------------------------------------------------------
 
@@ -128,20 +190,6 @@ class Scheduler:
 
 
 # ---- helpers ----------------------------------------------------------------------------------
-
-
-def condensed(nodes: Sequence[str], edges: Sequence[Dependence]) -> list[tuple[str, ...]]:
-    """Strongly connected components in topological order, ties in the order of the nodes."""
-    structure: nx.DiGraph[str] = nx.DiGraph()
-    structure.add_nodes_from(nodes)
-    structure.add_edges_from((edge.source, edge.reader) for edge in edges)
-    place = {name: number for number, name in enumerate(nodes)}
-    condensation = nx.condensation(structure)
-    members = {
-        c: sorted(d["members"], key=place.__getitem__) for c, d in condensation.nodes.items()
-    }
-    order = nx.lexicographical_topological_sort(condensation, key=lambda c: place[members[c][0]])
-    return [tuple(members[c]) for c in order]
 
 
 def no_schedule(graph: Graph, nodes: Sequence[str], conflict: tuple[Cut, ...]) -> DiagnosticError:

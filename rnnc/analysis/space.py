@@ -53,6 +53,10 @@ class Space:
         known_all = all(dim in likely for dim in dims)
         return Space(graph, dims, places(graph, dims), static, likely if known_all else None)
 
+    def unit(self, number: int, sign: int) -> Rational:
+        """The vector along one dim."""
+        return tuple(Fraction(sign * (other == number)) for other in range(len(self.dims)))
+
     def cost(self, alpha: Rational) -> tuple[Fraction, Fraction]:
         """About how many waves a vector takes.
 

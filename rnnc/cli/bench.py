@@ -7,11 +7,13 @@ import json
 import click
 
 from rnnc import driver
+from rnnc.analysis.orders import Order
 from rnnc.cli.group import session_options
 from rnnc.cli.options import (
     extent_option,
     hint_option,
     model_options,
+    order_option,
     source_argument,
     target_option,
     threads_option,
@@ -30,6 +32,7 @@ _DEFAULT_EXTENT = 100
 @model_options
 @extent_option
 @hint_option
+@order_option
 @target_option
 @threads_option
 @session_options
@@ -44,6 +47,7 @@ def command(
     model: str | None,
     extents: dict[str, StaticValue],
     hints: dict[str, StaticValue],
+    order: Order,
     target: str,
     threads: int | None,
 ) -> None:
@@ -55,7 +59,7 @@ def command(
     from rnnc.sampling import random_inputs, random_parameters
     from rnnc.timing import Timing, stopwatch, time_calls
 
-    request = Request(model, sizes, hints, target)
+    request = Request(model, sizes, hints, target, order)
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
     numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)

@@ -7,9 +7,16 @@ from pathlib import Path
 import click
 
 from rnnc import driver
+from rnnc.analysis.orders import Order
 from rnnc.atomic import write_text
 from rnnc.cli.group import session_options
-from rnnc.cli.options import hint_option, model_options, source_argument, target_option
+from rnnc.cli.options import (
+    hint_option,
+    model_options,
+    order_option,
+    source_argument,
+    target_option,
+)
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
 
@@ -54,6 +61,7 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str, 
 @model_options
 @target_option
 @hint_option
+@order_option
 @session_options
 @click.pass_obj
 def command(
@@ -65,12 +73,13 @@ def command(
     model: str | None,
     target: str,
     hints: dict[str, StaticValue],
+    order: Order,
 ) -> None:
     """Compile a model of FILE (.rnn, or .rir as --emit=ir writes it; '-' for stdin).
 
     A single text goes to stdout unless -o says where; a library goes to NAME.rnnlib here.
     """
-    request = Request(model, sizes, hints, target)
+    request = Request(model, sizes, hints, target, order)
     with session.progress(f"compiling {source}"):
         compilation = driver.Compilation(driver.read_source(source), request)
         for kind in kinds:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import click
 
+from rnnc.analysis.orders import Order
 from rnnc.driver import StaticValue
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -78,6 +79,17 @@ def hint_option(function: F) -> F:
     """--hint: likely values of run-time extents; they steer costs, never results."""
     text = "A likely run-time extent, for cost decisions only: --hint T=100."
     return _bindings_option("--hint", "hints", text)(function)
+
+
+def order_option(function: F) -> F:
+    """--order: overrides the choice between orders that are all legal."""
+    return click.option(
+        "--order",
+        type=click.Choice(get_args(Order)),
+        default="auto",
+        show_default=True,
+        help="Layers one after another, or as a wavefront; sequential only to compare with.",
+    )(function)
 
 
 def extent_option(function: F) -> F:

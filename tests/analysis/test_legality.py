@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rnnc.analysis.legality import early_reads
+from rnnc.analysis.orders import Order
 from rnnc.analysis.schedule import Component, Options, Schedule, schedule
 from rnnc.analysis.timing import Timing
 from rnnc.ir.graph import Graph
@@ -28,10 +29,10 @@ def extents_of(graph: Graph) -> list[dict[str, int]]:
 
 
 @pytest.mark.parametrize(("file", "model"), list(specs()))
-@pytest.mark.parametrize("layered", [True, False], ids=["layered", "wavefront"])
-def test_no_statement_runs_before_what_it_reads(file: str, model: str, layered: bool) -> None:
+@pytest.mark.parametrize("order", ["layered", "wavefront", "sequential"])
+def test_no_statement_runs_before_what_it_reads(file: str, model: str, order: Order) -> None:
     graph = library_graph(file, model)
-    found = schedule(graph, Options(layered))
+    found = schedule(graph, Options(order))
     for extents in extents_of(graph):
         reads = instances(graph, extents)
         when = moments(graph, found, reads, extents)
@@ -85,7 +86,7 @@ def test_the_proof_fails_where_some_instance_runs_too_early(file: str, model: st
     grids = [*extents_of(graph), dict(zip(extent_names(graph), (7, 6), strict=False))]
     read = [(extents, instances(graph, extents)) for extents in grids]
     rejected = 0
-    for options in (Options(layered=True), Options(layered=False)):
+    for options in (Options("layered"), Options("wavefront")):
         found = schedule(graph, options)
         for wrong in itertools.islice(mutated(found, found.components), 0, 60, 3):
             expected = any(

@@ -53,15 +53,13 @@ def test_wavefront_has_the_length_of_the_critical_path(
     extents: dict[str, int],
     expected: int,
 ) -> None:
-    # A stack's first layer is scheduled on its own: the wavefront is that of the layers above.
-    layers = {"stacked": 1}.get(file, 0)
-    found = scheduled(file, model, sizes, Options(layered=False))
-    assert longest(found, extents) == expected - layers
+    found = scheduled(file, model, sizes, Options("wavefront"))
+    assert longest(found, extents) == expected
 
 
 def test_layers_run_one_after_another_when_asked() -> None:
     sizes: dict[str, StaticValue] = {"X": 3, "H": 4, "L": 4}
-    found = scheduled("stacked", "stacked_lstm", sizes, Options(layered=True))
+    found = scheduled("stacked", "stacked_lstm", sizes, Options("layered"))
     [outer] = [component for component in found.components if component.kind == "split"]
     assert outer.waves is not None and outer.waves.evaluate({"T": 7}) == 3
     assert [part.kind for part in outer.inner].count("affine") == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rnnc.analysis.orders import Order
 from rnnc.diagnostics import DiagnosticError
 from rnnc.driver import Compilation, Request, StaticValue, standard_library, standard_source
 from rnnc.frontend import ast
@@ -37,13 +38,13 @@ def models() -> tuple[tuple[str, str], ...]:
     )
 
 
-def compilation(file: str, model: str) -> Compilation:
+def compilation(file: str, model: str, order: Order = "auto") -> Compilation:
     definitions = standard_library()[file].definitions
     [spec] = [definition for definition in definitions if definition.name == model]
     sizes: dict[str, StaticValue] = {
         static.name: SIZES[static.name] for static in spec.statics if static.default is None
     }
-    return Compilation(standard_source(file), Request(model, sizes))
+    return Compilation(standard_source(file), Request(model, sizes, order=order))
 
 
 def simulated(
@@ -72,9 +73,10 @@ def simulated(
     return {output.name: simulator.memory[output.buffer] for output in found.plan.outputs}
 
 
+@pytest.mark.parametrize("order", ["layered", "wavefront"])
 @pytest.mark.parametrize(("file", "model"), models())
-def test_plan_computes_what_the_spec_says(file: str, model: str) -> None:
-    found = compilation(file, model)
+def test_plan_computes_what_the_spec_says(file: str, model: str, order: Order) -> None:
+    found = compilation(file, model, order)
     if (file, model) in UNSUPPORTED:
         with pytest.raises(DiagnosticError, match="RNN703"):
             assert found.plan

@@ -1,0 +1,143 @@
+"""What a schedule costs: THE estimate by which orders that are all legal are compared.
+
+A phase of products with r rows on weights of N x K takes the longer of its arithmetic and of
+reading its weights from the level of the cache where all weights of its loop stay; a wave takes a
+barrier more. Layers one after another have their input products computed for all steps at once
+(many rows, one phase), and their results stored and read again; a wavefront has fewer waves, and
+all layers' weights in every one. The numbers are of the right size, not measured: they only rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from rnnc.analysis.boxes import extreme, tightened
+from rnnc.analysis.components import Component
+from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.ir.ops import is_statement, is_view
+from rnnc.ir.poly import Poly
+
+# Taken for an extent of which nothing is known.
+_LIKELY = 100
+# Both must be served well: one sequence at a time, and many.
+_BATCHES = (1, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Seconds, bytes and flops of one core; `levels` are (bytes that fit, bytes per second)."""
+
+    cores: int = 2
+    flops: float = 1.2e11
+    levels: tuple[tuple[float, float], ...] = ((1e6, 8e10), (1.6e7, 3e10), (float("inf"), 1e10))
+    barrier: float = 2.5e-7
+    kernel: float = 1.5e-7
+
+    def bandwidth(self, resident: float) -> float:
+        """How fast a core reads what is read again and again, if that is so large."""
+        return next(speed for size, speed in self.levels if resident <= size)
+
+    def efficiency(self, rows: float) -> float:
+        """The part of the peak that a product with so many rows reaches."""
+        return 0.9 * rows / (rows + 3.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix product: how often, on how many different weights of which size."""
+
+    points: float
+    weights: float
+    size: float  # multiply-adds of one point and row
+    result: float  # elements
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """`extents` are likely ones; an extent that is not among them is taken to be long."""
+
+    graph: Graph
+    extents: Mapping[str, int]
+    machine: Machine = Machine()
+
+    @staticmethod
+    def of(graph: Graph, hints: Mapping[str, int]) -> CostModel:
+        return CostModel(graph, _Likely(hints))
+
+    def better(self, left: Sequence[Component], right: Sequence[Component]) -> bool:
+        """Whether `left` is the faster one, over the batches that matter."""
+        ratios = [self.seconds(left, batch) / self.seconds(right, batch) for batch in _BATCHES]
+        return prod(ratios) < 1
+
+    def seconds(self, components: Iterable[Component], batch: int, times: float = 1) -> float:
+        """Components one after another, each for one of `times` turns of the loops around."""
+        return sum((self.one(component, batch, times) for component in components), 1e-9)
+
+    def one(self, component: Component, batch: int, times: float) -> float:
+        machine = self.machine
+        products = [found for name in component.nodes for found in self.products(name, times)]
+        if component.kind == "parallel":
+            stored = sum(8 * found.points * batch * found.result for found in products)
+            work = sum(self.phase(found, 1, batch, 0) for found in products)
+            return machine.barrier + work + stored / (machine.cores * machine.levels[1][1])
+        assert component.waves is not None
+        waves = max(1, component.waves.evaluate(self.extents))
+        if component.kind == "split":
+            return waves * self.seconds(component.inner, batch, times * waves)
+        resident = sum(4 * found.weights * found.size for found in products) / machine.cores
+        work = sum(self.phase(found, waves, batch, resident) for found in products)
+        overhead = machine.barrier + machine.kernel * max(1, len(products))
+        return waves * (overhead + work)
+
+    def phase(self, found: Product, waves: float, batch: int, resident: float) -> float:
+        """One wave's part of a product."""
+        machine = self.machine
+        points = found.points / waves
+        weights = max(1.0, min(points, found.weights))
+        rows = batch * max(1.0, points / weights)
+        arithmetic = 2 * weights * rows * found.size / (machine.flops * machine.efficiency(rows))
+        reading = 4 * weights * found.size / machine.bandwidth(resident)
+        return max(arithmetic, reading) / machine.cores
+
+    def products(self, name: str, times: float) -> Iterable[Product]:
+        """The product that a statement is, if it is one."""
+        node = self.graph[name]
+        if node.op.name != "matmul":
+            return
+        left, right = (self.graph[read.source] for read in node.operands)
+        sizes = [prod(size.constant or 1 for size in read.type.shape) for read in (left, right)]
+        heavy = max(range(2), key=sizes.__getitem__)
+        own = varies(self.graph, node, node.operands[heavy])
+        points = weights = 1.0
+        box = tightened(node.domain)
+        for dim in box.dims:
+            extent = extreme(dim.extent, box, 1)
+            count = max(1, (extent or Poly.of(1)).evaluate(self.extents))
+            points *= count
+            weights *= count if dim.name in own else 1
+        yield Product(
+            max(1.0, points / times),
+            max(1.0, weights / times),
+            sizes[heavy],
+            prod(size.constant or 1 for size in node.type.shape),
+        )
+
+
+def varies(graph: Graph, node: Node, operand: Operand) -> set[str]:
+    """The dims of a node along which an operand is another value; parameters are looked for
+    behind views, anything computed is taken to vary with all that its index names."""
+    source = graph[operand.source]
+    found = {name for index in operand.access if isinstance(index, Poly) for name in index.names}
+    if is_view(source.op) and not is_statement(source.op):
+        inner = set[str]().union(*(varies(graph, source, read) for read in source.operands))
+        return found if inner else set()
+    return found & set(node.domain.names)
+
+
+class _Likely(dict[str, int]):
+    """Extents, with a guess for those that nobody gave."""
+
+    def __missing__(self, name: str) -> int:
+        return _LIKELY

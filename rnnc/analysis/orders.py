@@ -1,0 +1,9 @@
+"""The orders between which a schedule may choose; without imports, for the command line."""
+
+from typing import Literal
+
+# layered: static dims (layers) are stepped through one after another where that is legal, so that a
+# layer's input products are computed for all its steps at once. wavefront: one vector for all that
+# has one, over layers too. sequential: one point after another, to compare with. auto: what the
+# cost model prefers of the first two.
+Order = Literal["auto", "layered", "wavefront", "sequential"]
