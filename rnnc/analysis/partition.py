@@ -76,7 +76,7 @@ class Partition:
         return found
 
     def producer(self, part: Part) -> Part | None:
-        """The recurrence that feeds a part directly, without another one between, if there is one."""
+        """The recurrence that feeds a part, with no other between; None if not just one does."""
         found: dict[Part, None] = {}
         seen: set[Part] = set()
         pending = [part]
