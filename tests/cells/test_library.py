@@ -22,7 +22,8 @@ def test_every_model_has_a_case() -> None:
 def test_every_cell_is_run_by_a_case() -> None:
     """By a model of its own in the tests, or by something of the library, which has a case."""
     library = {file: driver.standard_source(file).text for file in driver.standard_library()}
-    texts = "\n".join([*library.values(), *(case.text for case in CASES)])
+    chosen = [str(value) for case in CASES for value in case.settings.values()]
+    texts = "\n".join([*library.values(), *(case.text for case in CASES), *chosen])
     names = re.findall(r"[^\W\d]\w*", re.sub(r"^from .*|#.*|\"[^\"]*\"", "", texts, flags=re.M))
     for file, module in driver.standard_library().items():
         for definition in module.definitions:

@@ -86,6 +86,19 @@ def bahdanau_decoder(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"state": rows(states, n["H"]), "context": rows(contexts, n["A"])}
 
 
+def bahdanau_readout(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    decoder = bahdanau_decoder(p.under("bahdanau_decoder"), x, n)
+    states = [x["s0"], *decoder["state"]]
+    before = [np.zeros(n["Y"]), *x["y"]]
+    found = []
+    for i in range(n["T"]):
+        seen = np.concatenate([states[i], before[i], decoder["context"][i]])
+        linear = p["readout.W"] @ seen
+        maxout = np.array([max(linear[2 * k], linear[2 * k + 1]) for k in range(n["L"])])
+        found.append(p["W_o"] @ maxout)
+    return {"logits": rows(found, n["V"])}
+
+
 def attention_translator(bos: int, eos: int) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
     def direction(p: Arrays, words: list[Floats], width: int) -> list[Floats]:
         h, found = np.zeros(width), []
@@ -115,16 +128,32 @@ def attention_translator(bos: int, eos: int) -> Callable[[Arrays, Arrays, Sizes]
     return oracle
 
 
-def luong_decoder(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    h, c, attended = x["h0"], x["c0"], np.zeros(n["H"])
-    found = []
-    for step in x["y"]:
-        h, c = cells.lstm(p.under("lstm"), np.concatenate([step, attended]), h, c)
-        scores = [h @ (p["W_a"] @ row) for row in x["a"]]
-        context = weighted(softmax(np.array(scores, np.float64)), x["a"])
-        attended = np.tanh(p["W_c"] @ np.concatenate([context, h]))
-        found.append(p["W_s"] @ attended)
-    return {"logits": rows(found, n["V"])}
+def luong_score(p: Arrays, score: str, h: Floats, a: Floats) -> float:
+    match score:
+        case "dot":
+            return float(h @ a)
+        case "general":
+            return float(h @ (p["luong_general.W_a"] @ a))
+    own = p.under("luong_concat")
+    return float(own["v_a"] @ np.tanh(own["W_a"] @ np.concatenate([h, a])))
+
+
+def luong_decoder(
+    score: str = "general", feeding: bool = True
+) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, c, attended = x["h0"], x["c0"], np.zeros(n["H"])
+        found = []
+        for step in x["y"]:
+            fed = np.concatenate([step, attended]) if feeding else step
+            h, c = cells.lstm(p.under("lstm"), fed, h, c)
+            scores = np.array([luong_score(p, score, h, row) for row in x["a"]], np.float64)
+            context = weighted(softmax(scores), x["a"])
+            attended = np.tanh(p["W_c"] @ np.concatenate([context, h]))
+            found.append(p["W_s"] @ attended)
+        return {"logits": rows(found, n["V"])}
+
+    return oracle
 
 
 def simple_attention(p: Arrays, x: Arrays, n: Sizes) -> Outputs:

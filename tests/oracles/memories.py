@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.oracles import attention, memory, scans, unitary
 from tests.oracles.case import case
 
+LUONG = "luong", "luong_decoder"
 CAPTION = "caption", "caption_rnn"
 ACT = "act", "act_rnn"
 
@@ -41,6 +42,15 @@ MEMORIES = (
     ),
     case(
         "bahdanau",
+        "bahdanau_readout",
+        attention.bahdanau_readout,
+        "V=7 Y=3 A=4 H=5 K=2 L=6 T=8 S=9",
+        "y: T B Y, a: S B A, s0: B H",
+        "logits: T B V",
+        extents="T S",
+    ),
+    case(
+        "bahdanau",
         "attention_translator",
         attention.attention_translator(2, 3),
         "V=6 D=4 H=5 K=3 S=4 T=9 bos=2 eos=3",
@@ -50,13 +60,42 @@ MEMORIES = (
         scale=3.0,
     ),
     case(
-        "luong",
-        "luong_decoder",
-        attention.luong_decoder,
+        *LUONG,
+        attention.luong_decoder(),
         "V=6 Y=3 H=5 T=7 S=4",
         "y: T B Y, a: S B H, h0: B H, c0: B H",
         "logits: T B V",
         extents="T S",
+    ),
+    case(
+        *LUONG,
+        attention.luong_decoder("dot"),
+        "V=6 Y=3 H=5 T=7 S=4",
+        "y: T B Y, a: S B H, h0: B H, c0: B H",
+        "logits: T B V",
+        extents="T S",
+        variant="dot",
+        score="luong_dot",
+    ),
+    case(
+        *LUONG,
+        attention.luong_decoder("concat"),
+        "V=6 Y=3 H=5 T=7 S=4",
+        "y: T B Y, a: S B H, h0: B H, c0: B H",
+        "logits: T B V",
+        extents="T S",
+        variant="concat",
+        score="luong_concat",
+    ),
+    case(
+        *LUONG,
+        attention.luong_decoder(feeding=False),
+        "V=6 Y=3 H=5 T=7 S=4",
+        "y: T B Y, a: S B H, h0: B H, c0: B H",
+        "logits: T B V",
+        extents="T S",
+        variant="unfed",
+        input_feeding=False,
     ),
     case(
         "luong",
@@ -169,6 +208,7 @@ MEMORIES = (
         "y: T B H",
     ),
     # ---- linear time, unitary ----
+    case("qrnn", "qrnn_f", scans.qrnn_f, "X=3 H=5 K=2 T=7", "x: T B X", "h: T B H"),
     case("qrnn", "qrnn", scans.qrnn, "X=3 H=5 K=3 T=7", "x: T B X", "h: T B H"),
     case("qrnn", "qrnn_ifo", scans.qrnn_ifo, "X=3 H=5 K=2 T=7", "x: T B X", "h: T B H"),
     case(

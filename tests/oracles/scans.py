@@ -18,6 +18,15 @@ def causal(p: Arrays, x: Floats, t: int, taps: int) -> Floats:
     return found
 
 
+def qrnn_f(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, found = np.zeros(n["H"]), []
+    for t in range(n["T"]):
+        z, f = np.split(causal(p, x["x"], t, n["K"]), 2)
+        h = sigmoid(f) * h + (1 - sigmoid(f)) * np.tanh(z)
+        found.append(h)
+    return {"h": rows(found, n["H"])}
+
+
 def qrnn(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     c, found = np.zeros(n["H"]), []
     for t in range(n["T"]):
