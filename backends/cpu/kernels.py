@@ -36,9 +36,13 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a kernel at fixed outer loops: `points` of the innermost loop x the batch."""
+    """The rows of a kernel at fixed outer loops: `points` of a loop x the batch.
+
+    `exact` are the loops inside it, each of just one point.
+    """
 
     loop: WaveLoop | None
+    exact: tuple[WaveLoop, ...]
     first: Expr
     points: Expr
     batch: Expr
@@ -53,10 +57,18 @@ class Rows:
         if self.loop is None:
             return env, int64(0) if self.single else row
         if self.single:
-            return {**env, self.loop.name: b.let(self.first + row, self.loop.name)}, int64(0)
+            return self.point(b, row, env), int64(0)
         point = b.let(quotient(row, self.batch), "point")
         inside = b.let(row - point * self.batch, "inside")
-        return {**env, self.loop.name: b.let(self.first + point, self.loop.name)}, inside
+        return self.point(b, point, env), inside
+
+    def point(self, b: Builder, number: Expr, env: Environment) -> Environment:
+        """The environment at one of the points."""
+        assert self.loop is not None
+        here = {**env, self.loop.name: b.let(self.first + number, self.loop.name)}
+        for loop in self.exact:
+            here[loop.name] = b.let(bound(loop.lower, here), loop.name)
+        return here
 
 
 class KernelEmitter:
@@ -72,8 +84,7 @@ class KernelEmitter:
     def emit(self, env: Environment, tasks: Tasks) -> None:
         """All points of the kernel, shared among the tasks."""
         kernel, b = self.kernel, self.b
-        loops = list(kernel.loops)
-        flat = loops.pop() if loops and self.can_flatten(loops[-1]) else None
+        loops, flat, exact = self.divided()
         with ExitStack() as stack:
             tested = list(kernel.constraints)
             here: dict[str, Expr] = dict(env)
@@ -92,7 +103,7 @@ class KernelEmitter:
                 first = b.let(bound(flat.lower, here), "first")
                 last = bound(flat.upper, here)
                 points = b.let(tirx.Max(last - first, int64(0)), "points")
-            rows = Rows(flat, first, points, self.layout.batch, self.single)
+            rows = Rows(flat, exact, first, points, self.layout.batch, self.single)
             buffers = {name: place.plan for name, place in self.layout.places.items()}
             found = products(kernel, buffers, self.lanes)
             if found is None:
@@ -106,10 +117,20 @@ class KernelEmitter:
             else:
                 self.many_rows(found, rows, here, tasks)
 
-    def can_flatten(self, loop: WaveLoop) -> bool:
-        """Whether the loop's points may be rows of one matrix product."""
+    def divided(self) -> tuple[tuple[WaveLoop, ...], WaveLoop | None, tuple[WaveLoop, ...]]:
+        """Outer loops, the innermost loop if its points may be rows of one matrix product, and the
+        loops of one point inside that."""
+        loops = self.kernel.loops
+        inner = next((n for n, loop in enumerate(reversed(loops)) if not loop.exact), len(loops))
+        place = len(loops) - inner - 1
+        if place < 0 or not all(self.may_differ(loop.name) for loop in loops[place:]):
+            return loops, None, ()
+        return loops[:place], loops[place], loops[place + 1 :]
+
+    def may_differ(self, name: str) -> bool:
+        """Whether rows of one product may differ in a loop's variable."""
         names = {name for c in self.kernel.constraints for name in c.poly.names}
-        return not loop.exact and loop.name not in names and not self.weights_depend_on(loop.name)
+        return name not in names and not self.weights_depend_on(name)
 
     def weights_depend_on(self, name: str) -> bool:
         return any(

@@ -4,9 +4,10 @@
 becomes
     p[t] = W @ x[t] + b;   a[t] = p[t] + U @ h[t-1]
 
-so that everything that reads no state is computed for all points at once, bias included. Legal up
-to rounding (addition is reassociated); terms keep their order within each group. Sums outside a
-recurrence, and sums with fewer than two invariant terms, stay as written.
+so that everything that reads no state is computed for all points at once, bias included. Products
+of one sum that take part in the recurrence come together: kernels add them up in one accumulator.
+Legal up to rounding (addition is reassociated); terms keep their order within each group. Sums
+outside a recurrence stay as written.
 """
 
 from __future__ import annotations
@@ -118,19 +119,33 @@ def regroup(rewriter: Rewriter, graph: Graph, component: dict[str, int], node: N
     here = component[node.id]
     invariant = [read for read in summands if component.get(read.source) != here]
     recurrent = [read for read in summands if component.get(read.source) == here]
-    computed = [
-        read for read in invariant if graph[read.source].op.name not in ("param", "constant")
-    ]
-    if len(invariant) < 2 or not recurrent or not computed:
-        return
-    if invariant + recurrent == summands and len(summands) == len(invariant) + 1:
-        return
+    products = [read for read in recurrent if graph[read.source].op.name == "matmul"]
+    others = [read for read in recurrent if read not in products]
     # The widest shape first: a partial sum must have the shape of the whole.
     invariant.sort(key=lambda read: -graph[read.source].type.rank)
-    total = invariant[0]
-    if graph[total.source].type.shape != node.type.shape:
+    groups = [group for group in (invariant, products, others) if group]
+    shapes = {graph[group[0].source].type.shape for group in groups[:2]}
+    in_order = [read for group in groups for read in group] == summands
+    if len(groups) < 2 or shapes != {node.type.shape} or (in_order and len(products) < 2):
         return
-    for read in (*invariant[1:], *recurrent[:-1]):
+    if not products and not worth_hoisting(graph, invariant):
+        return
+    total, *rest = [added(rewriter, node, group) for group in groups]
+    for read in rest[:-1]:
+        total = added(rewriter, node, [total, read])
+    rewriter.put(replace(node, operands=(total, rest[-1])))
+
+
+def worth_hoisting(graph: Graph, invariant: list[Operand]) -> bool:
+    """Whether there is a sum to compute, and not only of weights."""
+    computed = [graph[read.source].op.name not in ("param", "constant") for read in invariant]
+    return len(computed) > 1 and any(computed)
+
+
+def added(rewriter: Rewriter, node: Node, summands: list[Operand]) -> Operand:
+    """The sum of a group, from left to right."""
+    total = summands[0]
+    for read in summands[1:]:
         partial = rewriter.derive(node, op("add"), (total, read))
         total = Operand(partial.id, identity(node.domain))
-    rewriter.put(replace(node, operands=(total, recurrent[-1])))
+    return total
