@@ -11,6 +11,14 @@ from rnnc.runtime.processor import architecture, code_features, lacking
 
 _SCALAR_BYTES = {"bool": 1, "int8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 
+# What pays is in vectors already and unrolled where that pays: LLVM shall not look for more, which
+# takes longer than all else that it does.
+_LLVM = [
+    "-vectorize-loops:bool=false",
+    "-vectorize-slp:bool=false",
+    "-unroll-threshold-aggressive:uint=60",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class CpuTarget:
@@ -37,7 +45,7 @@ class CpuTarget:
 
     def options(self) -> dict[str, object]:
         """What `tvm.target.Target` is built from."""
-        options: dict[str, object] = {"kind": "llvm", "mtriple": self.triple}
+        options: dict[str, object] = {"kind": "llvm", "mtriple": self.triple, "cl-opt": _LLVM}
         if self.cpu:
             options["mcpu"] = self.cpu
         if self.features:
@@ -73,22 +81,26 @@ def find_target(name: str) -> CpuTarget:
 
 @cache
 def host() -> CpuTarget:
-    """The processor that this runs on, as LLVM sees it."""
+    """The processor that this runs on.
+
+    On x86 it is the highest level of NAMED that it reaches: kernels in float32 gain nothing from
+    what newer models add, and LLVM's tables of some models say that loops should be unrolled until
+    they fill a cache of thousands of operations, which doubles the code and gains nothing either.
+    """
     from tvm.target import codegen
 
     # LLVM was configured with a vendor of its own; linkers and the manifest want the plain form.
     triple = re.sub(r"^(\w+)-conda-", r"\1-", str(codegen.llvm_get_system_triple()))
-    cpu = str(codegen.llvm_get_system_cpu())
-    model = CpuTarget(triple, cpu, (), 16, 32)
+    model = CpuTarget(triple, str(codegen.llvm_get_system_cpu()), (), 16, 32)
     # LLVM goes by the model; a virtual machine may hide some of what the model has.
-    hidden = lacking(code_features(triple, llvm_features(model)))
-    found = replace(model, features=tuple(f"-{name}" for name in hidden))
-    if found.architecture != "x86_64":
-        return found
-    features = llvm_features(found)
-    if "avx512f" in features:
-        return replace(found, vector_bytes=64)
-    return replace(found, vector_bytes=32 if "avx2" in features else 16, vector_registers=16)
+    usable = code_features(triple, llvm_features(model))
+    hidden = lacking(usable)
+    for name in ("x86-64-v4", "x86-64-v3", "x86-64"):
+        level = replace(NAMED[name], triple=triple)
+        needed = code_features(triple, llvm_features(level))
+        if level.architecture == model.architecture and set(needed) <= {*usable} - {*hidden}:
+            return level
+    return replace(model, features=tuple(f"-{name}" for name in hidden))
 
 
 def llvm_features(target: CpuTarget) -> tuple[str, ...]:

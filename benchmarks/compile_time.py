@@ -1,0 +1,172 @@
+"""Where compiling spends its time: `python benchmarks/compile_time.py [--layers 8] [MODEL ...]`.
+
+CPU seconds (user and system, children too: the machine may be shared) of each stage for every model
+of the standard library and a few deep ones. Models with a number of layers or groups get `--layers`
+of them. What is paid once in a process (imports, grammars) is paid before the clock starts. Prints
+a table, the slowest once more at its end, and writes compile_time.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rnnc.backends.cpu.entry import entry_source
+from rnnc.backends.cpu.library import emit_object, link
+from rnnc.backends.cpu.program import functions, kernels, packed
+from rnnc.backends.cpu.target import find_target
+
+from rnnc import driver
+from rnnc.diagnostics import DiagnosticError, Source
+from rnnc.frontend import ast
+
+WIDTH = 128  # of every size that is not named below
+SIZES = {"V": 1000, "K": 4, "N": 64, "R": 8}
+LAYERS = ("L", "G")
+PERIODS = 8  # periods and dilations are the powers of two below 2^PERIODS, over and over
+DEEP = """\
+"Dilations repeated, block by block; and layers that start from the last state of the one below."
+from lstm import lstm
+
+model dilated_blocks{X, H, L, dilation}:
+    dim l in 0..L, t in 0..T
+    input x[t]: [X]
+    h[l, t], c[l, t] = lstm{H}[l](h[l-1, t], h[l, t - dilation[l]], c[l, t - dilation[l]])
+    h[-1, t] = x[t]
+    output y[t] = h[L-1, t]
+
+model last_first{X, H, L}:
+    dim l in 0..L, t in 0..T
+    input x[t]: [X]
+    h[l, t], c[l, t] = lstm{H}[l](h[l-1, t], h[l, t-1], c[l, t-1])
+    h[-1, t] = x[t]
+    h[0, -1] = 0
+    h[l > 0, -1] = h[l-1, T-1]
+    c[l, -1] = 0
+    output y[t] = h[L-1, t]
+"""
+STAGES = ("elaborate", "passes", "schedule", "plan", "tir", "llvm", "link")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model with all of its statics."""
+
+    name: str
+    source: Source
+    model: str
+    statics: Mapping[str, driver.StaticValue]
+
+
+def sources() -> Iterator[Source]:
+    """The standard library and the texts of this file."""
+    for file in driver.standard_library():
+        yield driver.standard_source(file)
+    yield Source("deep.rnn", DEEP)
+
+
+def targets(layers: int, width: int) -> Iterator[Target]:
+    """Every model of `sources`."""
+    for source in sources():
+        for definition in driver.parse(source).definitions:
+            if not isinstance(definition, ast.Model):
+                continue
+            statics: dict[str, driver.StaticValue] = {}
+            for static in definition.statics:
+                if static.name in LAYERS:
+                    statics[static.name] = layers
+                elif static.name in ("period", "dilation"):
+                    powers = tuple(2 ** (layer % PERIODS) for layer in range(layers))
+                    statics[static.name] = powers
+                elif static.name == "base" and layers > 32:
+                    statics[static.name] = 1  # 2^l would leave the integers
+                elif static.default is None:
+                    statics[static.name] = SIZES.get(static.name, width)
+            name = f"{Path(source.name).stem}.{definition.name}"
+            yield Target(name, source, definition.name, statics)
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def measure(target: Target) -> dict[str, object]:
+    """CPU seconds of every stage, and what was made; the message where a model is refused."""
+    request = driver.Request(target.model, target.statics)
+    compilation = driver.Compilation(target.source, request)
+    found: dict[str, object] = {"model": target.name, "statics": dict(target.statics)}
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        start = cpu_seconds()
+        yield
+        seconds[name] = cpu_seconds() - start
+
+    try:
+        with stage("elaborate"):
+            _ = compilation.graph
+        with stage("passes"):
+            graph = compilation.completed
+        with stage("schedule"):
+            _ = compilation.schedule
+        with stage("plan"):
+            plan = compilation.plan
+        found |= {"nodes": len(graph), "kernels": len(kernels(plan.steps))}
+        cpu = find_target("host")
+        with stage("tir"):
+            made = functions(plan, cpu)
+        with TemporaryDirectory() as folder:
+            names = ("model.o", "entry.c", "model.so")
+            compiled, glue, library = (Path(folder) / name for name in names)
+            with stage("llvm"):
+                emit_object(made, cpu, compiled)
+            with stage("link"):
+                packs = packed(plan, cpu)
+                glue.write_text(entry_source(plan, len(packs), cpu.lanes("float32")))
+                link([compiled], glue, cpu, library)
+            found["library_bytes"] = library.stat().st_size
+    except DiagnosticError as error:
+        found["refused"] = error.diagnostics[0].message
+    return found | {"seconds": seconds, "total": sum(seconds.values())}
+
+
+def row(found: Mapping[str, object]) -> str:
+    seconds = found["seconds"]
+    assert isinstance(seconds, dict)
+    times = "".join(f"{seconds.get(stage, 0.0):10.2f}" for stage in STAGES)
+    counts = "".join(f"{found.get(key, '-'):>8}" for key in ("nodes", "kernels"))
+    return f"{found['model']:34}{counts}{times}{found['total']:10.2f}  {found.get('refused', '')}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", help="parts of names; all models if none")
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--output", type=Path, default=Path("compile_time.json"))
+    chosen = parser.parse_args()
+    small = {"X": 4, "H": 4, "Y": 4}
+    measure(Target("", driver.standard_source("elman"), "elman_network", small))
+    titles = "".join(f"{title:>10}" for title in (*STAGES, "total"))
+    print(f"{'CPU seconds':34}{'nodes':>8}{'kernels':>8}{titles}")
+    rows = []
+    for target in targets(chosen.layers, chosen.width):
+        if not chosen.models or any(part in target.name for part in chosen.models):
+            rows.append(measure(target))
+            print(row(rows[-1]), flush=True)
+    rows.sort(key=lambda found: float(str(found["total"])))
+    if len(rows) > 1:
+        print("slowest:", *(row(found) for found in rows[-5:]), sep="\n")
+    chosen.output.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
