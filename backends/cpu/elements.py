@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 
 from tvm import tirx
@@ -330,23 +331,32 @@ class Emitter:
 
 
 class Variable:
-    """A value that is assigned more than once: a piece of stack, one element a lane."""
+    """A value that is assigned more than once: a piece of stack, one element a lane.
 
-    def __init__(self, b: Builder, dtype: DType, width: int) -> None:
+    With several slots it is as many values; `slot` gives one of them.
+    """
+
+    def __init__(self, b: Builder, dtype: DType, width: int, slots: int = 1) -> None:
         self.b, self.dtype, self.width = b, dtype, width
-        self.memory = b.local("v", width, MEMORY[dtype])
+        self.memory = b.local("v", width * slots, MEMORY[dtype])
+        self.first: Expr = int64(0)
+
+    def slot(self, number: Expr) -> Variable:
+        found = copy(self)
+        found.first = number * int64(self.width)
+        return found
 
     def set(self, value: Expr) -> None:
-        self.b.store(self.memory, 0, self._stored(value))
+        self.b.store(self.memory, self.first, self._stored(value))
 
     def set_lane(self, lane: Expr, value: Expr) -> None:
-        self.b.store(self.memory, lane, self._stored(value))
+        self.b.store(self.memory, self.first + lane, self._stored(value))
 
     def get(self) -> Expr:
-        return self._loaded(load(self.memory, 0, self.width))
+        return self._loaded(load(self.memory, self.first, self.width))
 
     def get_lane(self, lane: Expr) -> Expr:
-        return self._loaded(load(self.memory, lane))
+        return self._loaded(load(self.memory, self.first + lane))
 
     def _stored(self, value: Expr) -> Expr:
         if self.dtype != "bool":

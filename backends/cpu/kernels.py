@@ -185,8 +185,8 @@ class KernelEmitter:
         lanes: Lanes | None,
         known: Mapping[str, Expr],
         skipped: frozenset[str] = frozenset(),
-    ) -> None:
-        """All defines and stores for one row and one vector (or element)."""
+    ) -> Mapping[str, Expr]:
+        """All defines and stores for one row and one vector (or element); the defined values."""
         values: dict[str, Expr] = dict(known)
         for define in self.kernel.defines:
             if define.name in values or define.name in skipped:
@@ -196,6 +196,7 @@ class KernelEmitter:
         emitter = Emitter(self.b, self.layout, env, row, lanes, values)
         for store in self.kernel.stores:
             self.store(emitter, store, values[store.value])
+        return values
 
     def store(self, emitter: Emitter, store: Store, value: Expr) -> None:
         place = emitter.layout.places[store.buffer]

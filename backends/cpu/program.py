@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 
+from .chains import emit_chains
 from .kernels import KernelEmitter, Tasks
 from .layout import Environment, Layout, bound, declare
 from .packing import Factor, products
@@ -88,5 +89,8 @@ class Walker:
         for kernel in phase.kernels:
             with self.b.block():
                 emitter = KernelEmitter(self.b, self.layout, self.target, kernel, self.single)
-                emitter.emit(env, tasks)
+                if kernel.serial is None:
+                    emitter.emit(env, tasks)
+                else:
+                    emit_chains(emitter, env, tasks)
         self.b.call("rnnc_barrier", self.barrier, self.task)

@@ -45,9 +45,12 @@ class Chains:
     form: Form | None
 
 
-def chains(graph: Graph, nodes: Sequence[str]) -> Chains | None:
-    """How the statements of a component recur; None where elements or other points mix."""
-    finder = _Finder(graph, dict.fromkeys(nodes))
+def chains(graph: Graph, nodes: Sequence[str], outer: Sequence[str] = ()) -> Chains | None:
+    """How the statements of a component recur; None where elements or other points mix.
+
+    `outer` are the dims of loops around the component: what lies elsewhere along them is finished.
+    """
+    finder = _Finder(graph, dict.fromkeys(nodes), frozenset(outer))
     reads: dict[str, tuple[_Read, ...]] = {}
     for name in nodes:
         found = finder.reads(graph[name])
@@ -81,6 +84,7 @@ class _Read:
 class _Finder:
     graph: Graph
     inside: Mapping[str, None]
+    outer: frozenset[str]
 
     def reads(self, node: Node) -> tuple[_Read, ...] | None:
         """What a statement reads of the component; None unless all is the same element."""
@@ -97,7 +101,9 @@ class _Finder:
 
     def of_operand(self, node: Node, position: int, operand: Operand) -> Iterator[_Read | None]:
         for source, access, direct, _ in limited_sources(self.graph, operand, True):
-            if source.id not in self.inside:
+            if source.id not in self.inside or any(
+                name in self.outer and at != Poly.of(name) for name, at in access.items()
+            ):
                 continue
             alike = source.type.shape == node.type.shape
             if not direct or not alike or set(source.domain.names) != set(node.domain.names):

@@ -90,6 +90,17 @@ class Increment:
 Bound = Polynomial | FloorDiv | CeilDiv | Minimum | Maximum | Increment
 
 
+def names_of(bound: Bound) -> frozenset[str]:
+    """The waves, outer loops and extents on which a bound depends."""
+    match bound:
+        case Polynomial(poly) | FloorDiv(poly, _) | CeilDiv(poly, _):
+            return frozenset(poly.names)
+        case Increment(argument, _):
+            return names_of(argument)
+        case Minimum(arguments) | Maximum(arguments):
+            return frozenset().union(*map(names_of, arguments))
+
+
 def floor_of(numerator: Poly, denominator: int) -> Polynomial | FloorDiv:
     """`floor(numerator / denominator)`, without a division where it is exact."""
     quotient = numerator // denominator
@@ -110,6 +121,21 @@ class WaveLoop:
     lower: Bound
     upper: Bound
     exact: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the bounds depend on."""
+        return names_of(self.lower) | names_of(self.upper)
+
+    @property
+    def extent(self) -> int | None:
+        """How many points there are, if that is fixed."""
+        match self.lower, self.upper:
+            case Polynomial(lower), Polynomial(upper):
+                return (upper - lower).constant
+            case Polynomial(lower), Increment(Polynomial(upper), amount):
+                return (upper + amount - lower).constant
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly, PolyLike
+from rnnc.plan.chains import chain_order, with_carries
 from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
@@ -36,6 +37,7 @@ class Placed:
     group: Group
     loops: tuple[WaveLoop, ...]
     constraints: tuple[Constraint, ...]
+    serial: str | None = None
 
 
 # A step before its kernels are built: phases of placed groups.
@@ -147,6 +149,10 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         else:
             key = {name: component.timing.positions[name] for name in component.nodes}
             timings = tuple(timing for timing, _ in inner)
+            chain = chained(graph, component, key, same_wave(timings), inner)
+            if chain is not None:
+                found.append(Draft(None, None, ((chain,),)))
+                continue
             phases = placed(graph, nodes, key, same_wave(timings), inner)
             found.append(Draft(wave, component.waves, phases))
     flush()
@@ -177,6 +183,23 @@ def carries(timing: Timing, reader: Node, read: Read) -> bool:
     source, own = timing.positions[read.source.id].substitute(access), timing.positions[reader.id]
     later, waves = own - source, own // timing.scale - source // timing.scale
     return (later.constant or 0) >= timing.scale or (waves.constant or 0) >= 1
+
+
+def chained(
+    graph: Graph,
+    component: Component,
+    key: Mapping[str, object],
+    waits: Callable[[Node, Read], bool],
+    nest: Nest,
+) -> Placed | None:
+    """The component as one kernel of chains, if its elements never meet."""
+    order = chain_order(graph, component, nest)
+    if order is None:
+        return None
+    groups = group(graph, tuple(graph[name] for name in component.nodes), key, waits)
+    if len(groups) > 1:
+        return None
+    return Placed(groups[0], order.loops, order.constraints, order.serial)
 
 
 def placed(
@@ -247,7 +270,7 @@ class KernelBuilder:
                 batched = batched or self.storage.buffers[home.buffer].batched
         shape = self.storage_shape(first)
         spans = tuple(dict.fromkeys(span for node in nodes for span in node.spans))
-        return Kernel(
+        kernel = Kernel(
             first.id,
             placed.loops,
             placed.constraints,
@@ -256,7 +279,9 @@ class KernelBuilder:
             tuple(defines),
             tuple(stores),
             spans,
+            placed.serial,
         )
+        return kernel if placed.serial is None else with_carries(kernel)
 
     def storage_shape(self, node: Node) -> tuple[int, ...]:
         return tuple(cast(int, size.constant) for size in node.type.shape)

@@ -8,8 +8,8 @@ extent of the arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Attribute
@@ -168,3 +168,33 @@ def walk(expression: Expression) -> Iterator[Expression]:
     yield expression
     for child in children(expression):
         yield from walk(child)
+
+
+def rewritten(
+    expression: Expression, change: Callable[[Expression], Expression | None]
+) -> Expression:
+    """The expression with every part that `change` answers for replaced, outside first."""
+    made = change(expression)
+    if made is not None:
+        return made
+
+    def inside(part: Expression) -> Expression:
+        return rewritten(part, change)
+
+    def entries(parts: tuple[Poly | Expression, ...]) -> tuple[Poly | Expression, ...]:
+        return tuple(part if isinstance(part, Poly) else inside(part) for part in parts)
+
+    match expression:
+        case Constant() | IndexValue() | Local():
+            return expression
+        case Load(index=index, element=axes):
+            return replace(expression, index=entries(index), element=entries(axes))
+        case Apply(arguments=arguments):
+            return replace(expression, arguments=tuple(map(inside, arguments)))
+        case Reduce(body=body):
+            return replace(expression, body=inside(body))
+        case Branch(then=then, otherwise=otherwise):
+            return replace(expression, then=inside(then), otherwise=inside(otherwise))
+        case Contract(vector=vector):
+            made = inside(vector)
+            return replace(expression, vector=made) if isinstance(made, Load) else expression

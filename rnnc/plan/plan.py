@@ -76,10 +76,26 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Carry:
+    """A value that a chain hands from point to point, read as `Local(name)`.
+
+    At a chain's first point it is `first`, later what the define `value` was at the point before.
+    """
+
+    name: str
+    first: Expression
+    value: str
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """All `defines`, in order, at every point of the loops, for every row, for every element.
 
-    Different points, rows and elements are independent. `constraints` are tested at each point.
+    Different points, rows and elements are independent, and `constraints` are tested at each point.
+    But the loops from the one named `serial` on, if any, run in order: all their points, for one
+    row and element at the same outer point, are a *chain*. Chains are independent; inside one, what
+    is stored at a point may be loaded at later ones.
     """
 
     name: str
@@ -90,6 +106,14 @@ class Kernel:
     defines: tuple[Define, ...]
     stores: tuple[Store, ...]
     spans: tuple[Span, ...] = ()
+    serial: str | None = None
+    carries: tuple[Carry, ...] = ()
+
+    @property
+    def independent(self) -> tuple[WaveLoop, ...]:
+        """The loops whose points are independent: those outside `serial`."""
+        names = [loop.name for loop in self.loops]
+        return self.loops if self.serial is None else self.loops[: names.index(self.serial)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,16 @@ def _step(step: Step, indent: str) -> Iterator[str]:
 
 
 def _kernel(kernel: Kernel, indent: str) -> Iterator[str]:
-    space = [_loop(loop) for loop in kernel.loops]
+    independent = kernel.independent
+    space = [_loop(loop) for loop in independent]
     space += ["rows"] if kernel.batched else []
     space += [f"[{', '.join(map(str, kernel.shape))}]"] if kernel.shape else []
     condition = f" if {_constraints(kernel.constraints)}" if kernel.constraints else ""
-    yield f"{indent}{kernel.name} for {', '.join(space) or 'once'}{condition}"
+    order = ", ".join(_loop(loop) for loop in kernel.loops[len(independent) :])
+    order = f", then {order} in order" if order else ""
+    yield f"{indent}{kernel.name} for {', '.join(space) or 'once'}{order}{condition}"
+    for carry in kernel.carries:
+        yield f"{indent}    carry {carry.name} = {_text(carry.first)}, then {carry.value}"
     for define in kernel.defines:
         yield f"{indent}    {define.name} = {_text(define.value)}"
     for store in kernel.stores:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Waves
 
 Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
+Shape = tuple[int, ...]
+Write = tuple[str, tuple[Array, ...], Array]  # of a buffer's elements at a place
 DTYPES = {"real": np.float64, "int": np.int64, "bool": np.bool_}
 
 
@@ -61,12 +64,35 @@ class Simulator:
                     self.step(inner, env | {step.variable: wave})
             return
         assert isinstance(step, Phase)
-        written: list[Callable[[], None]] = []
+        written: list[Write] = []
         for kernel in step.kernels:  # all reads of a phase before any write: they may run at once
+            if kernel.serial is not None:
+                written += self.chains(kernel, env)
+                continue
             for point in self.points(kernel, env, 0):
-                written += self.compute(kernel, point)
-        for write in written:
-            write()
+                written += self.compute(kernel, point, {})[1]
+        for name, place, value in written:
+            self.memory[name][place] = value
+
+    def chains(self, kernel: Kernel, env: dict[str, int]) -> list[Write]:
+        """One chain after another; each sees its own writes at once, the others' not at all."""
+        written: list[Write] = []
+        before = self.memory
+        outside = replace(kernel, loops=kernel.independent, constraints=())
+        for outer in self.points(outside, env, 0):
+            self.memory = {name: memory.copy() for name, memory in before.items()}
+            carried: dict[str, Array] | None = None
+            for point in self.points(kernel, outer, len(outside.loops)):
+                if carried is None:
+                    _, rows = self.space(kernel, point)
+                    carried = {c.name: self.value(c.first, rows, {}) for c in kernel.carries}
+                local, writes = self.compute(kernel, point, carried)
+                carried = {carry.name: local[carry.value] for carry in kernel.carries}
+                for name, place, value in writes:
+                    self.memory[name][place] = value
+                written += writes
+        self.memory = before
+        return written
 
     def points(self, kernel: Kernel, env: dict[str, int], depth: int) -> Iterator[dict[str, int]]:
         if depth == len(kernel.loops):
@@ -77,35 +103,36 @@ class Simulator:
         for value in range(loop.lower.evaluate(env), loop.upper.evaluate(env)):
             yield from self.points(kernel, env | {loop.name: value}, depth + 1)
 
-    def compute(self, kernel: Kernel, point: dict[str, int]) -> list[Callable[[], None]]:
+    def space(self, kernel: Kernel, point: dict[str, int]) -> tuple[Shape, dict[str, Array]]:
+        """The shape of all rows and elements of a point, and the variables over it."""
         rows = self.batch if kernel.batched else 1
-        full = (rows, *kernel.shape)
         env: dict[str, Array] = {name: np.asarray(value) for name, value in point.items()}
         for axis, size in enumerate(kernel.shape):
             index = np.arange(size).reshape(-1, *(1,) * (len(kernel.shape) - axis - 1))
             env[ex.element(axis)] = index
         env["#row"] = np.arange(rows).reshape(-1, *(1,) * len(kernel.shape))
-        local: dict[str, Array] = {}
+        return (rows, *kernel.shape), env
+
+    def compute(
+        self, kernel: Kernel, point: dict[str, int], carried: dict[str, Array]
+    ) -> tuple[dict[str, Array], list[Write]]:
+        """The values of the defines, and what they write where."""
+        full, env = self.space(kernel, point)
+        local = dict(carried)
         for define in kernel.defines:
             value = self.value(define.value, env, local)
             local[define.name] = np.broadcast_to(value, full).astype(DTYPES[define.dtype])
-        writes: list[Callable[[], None]] = []
+        writes: list[Write] = []
         for store in kernel.stores:
             buffer = self.buffers[store.buffer]
             place = self.place(buffer, store.index, store.element, env, store=True)
             value = local[store.value]
-            target = self.memory[store.buffer]
             if not buffer.batched:
                 value = value[0]
-
-            def assign(
-                target: Array = target, place: tuple[Array, ...] = place, value: Array = value
-            ) -> None:
-                shape = np.broadcast_shapes(*(np.shape(at) for at in place))
-                target[place] = value.reshape(shape) if value.size == 1 else value
-
-            writes.append(assign)
-        return writes
+            if value.size == 1:
+                value = value.reshape(np.broadcast_shapes(*(np.shape(at) for at in place)))
+            writes.append((store.buffer, place, value))
+        return local, writes
 
     def place(
         self,

@@ -1,0 +1,210 @@
+"""Kernels of chains: each task runs its chains from end to end, with no barrier in between.
+
+A step waits for the one before it, so chains run side by side: the processor works at one while
+another waits. Few chains keep what they carry in registers, and are code each. Many run in strips:
+at every point one loop over neighbours in memory, so that pages are read from end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from rnnc.analysis.wave import WaveLoop
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Kernel
+
+from .elements import Emitter, Lanes, Variable
+from .kernels import KernelEmitter, Tasks
+from .layout import Environment, bound, volume
+from .microkernel import share
+from .tir import Builder, Expr, int64, quotient, remainder
+
+_TOGETHER = 4  # chains side by side in registers
+_MOST_DEFINES = 64  # of all of them
+_FEW = 8  # vectors of one row that still run in registers
+_STRIP = 64  # vectors: about a page of each buffer
+
+
+def emit_chains(emitter: KernelEmitter, env: Environment, tasks: Tasks) -> None:
+    """All chains of a serial kernel, shared among the tasks."""
+    kernel, b = emitter.kernel, emitter.b
+    nested, flat = split_loops(kernel)
+    with ExitStack() as stack:
+        here = enter(stack, b, nested, env)
+        chains = Chains(emitter, here, flat)
+        if emitter.single and chains.vectors <= _FEW:
+            chains.in_registers(tasks)
+        else:
+            chains.in_strips(tasks)
+
+
+def split_loops(kernel: Kernel) -> tuple[list[WaveLoop], list[WaveLoop]]:
+    """The independent loops that no other bound depends on can be one; the others stay around."""
+    nested: list[WaveLoop] = []
+    flat: list[WaveLoop] = []
+    own = {loop.name for loop in kernel.independent}
+    for loop in kernel.independent:
+        needed = any(loop.name in other.names for other in kernel.loops)
+        (nested if needed or loop.names & own else flat).append(loop)
+    return nested, flat
+
+
+def enter(
+    stack: ExitStack, b: Builder, loops: Sequence[WaveLoop], env: Environment
+) -> dict[str, Expr]:
+    """Opens loops, outermost first; the environment inside."""
+    here = dict(env)
+    for loop in loops:
+        lower = bound(loop.lower, here)
+        if loop.exact:
+            here[loop.name] = b.let(lower, loop.name)
+        else:
+            upper = bound(loop.upper, here)
+            here[loop.name] = stack.enter_context(b.loop(lower, upper, name=loop.name))
+    return here
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One chain: its point, row and lanes, and what it carries."""
+
+    env: Environment
+    row: Expr
+    lanes: Lanes | None
+    carried: Mapping[str, Variable]
+
+
+class Chains:
+    """The chains of a kernel in the order of memory: points x rows x leading axes x vectors."""
+
+    def __init__(self, emitter: KernelEmitter, env: Environment, flat: Sequence[WaveLoop]) -> None:
+        self.emitter, self.kernel, self.b = emitter, emitter.kernel, emitter.b
+        self.env, self.flat = env, flat
+        shape = self.kernel.shape
+        self.lanes = 1 if not shape or shape[-1] == 1 else emitter.lanes
+        self.vectors = volume(shape[:-1]) * -(-shape[-1] // self.lanes) if shape else 1
+        self.firsts = [self.b.let(bound(loop.lower, env), "first") for loop in flat]
+        self.extents = [
+            self.b.let(tirx.Max(bound(loop.upper, env) - first, int64(0)), "points")
+            for loop, first in zip(flat, self.firsts, strict=True)
+        ]
+        self.points: Expr = int64(1)
+        for extent in self.extents:
+            self.points = self.points * extent
+
+    # ---- where chains are ---------------------------------------------------------------------
+
+    def point(self, number: Expr) -> dict[str, Expr]:
+        """The variables of the flat loops at one of their points."""
+        here: dict[str, Expr] = {}
+        for position in range(len(self.flat) - 1, -1, -1):
+            digit = number
+            if position:
+                digit = self.b.let(remainder(number, self.extents[position]), "digit")
+                number = self.b.let(quotient(number, self.extents[position]), "rest")
+            name = self.flat[position].name
+            here[name] = self.b.let(self.firsts[position] + digit, name)
+        return here
+
+    def place(self, number: Expr) -> tuple[dict[str, Expr], Expr, Lanes | None]:
+        """Element axes, row and lanes of one chain of a point."""
+        here: dict[str, Expr] = {}
+        shape, lanes = self.kernel.shape, None
+        if not shape:
+            return here, number, None
+        sizes = [*shape[:-1], -(-shape[-1] // self.lanes)]
+        for axis in range(len(sizes) - 1, -1, -1):
+            name = ex.element(axis)
+            here[name] = self.b.let(remainder(number, sizes[axis]), name)
+            number = self.b.let(quotient(number, sizes[axis]), "rest")
+        if self.lanes > 1:
+            axis_name = ex.element(len(shape) - 1)
+            base = self.b.let(here.pop(axis_name) * int64(self.lanes), "base")
+            lanes = Lanes(axis_name, base, self.lanes, shape[-1])
+        return here, number, lanes
+
+    # ---- how they run -------------------------------------------------------------------------
+
+    def in_registers(self, tasks: Tasks) -> None:
+        """Few chains of one row at a time; beyond the last one, the last one again."""
+        b = self.b
+        known: int | None = self.vectors
+        for loop in self.flat:
+            known = None if known is None or loop.extent is None else known * loop.extent
+        together = max(1, min(_TOGETHER, _MOST_DEFINES // len(self.kernel.defines)))
+        if known is not None:
+            together = -(-known // -(-known // together))
+        count = b.let(self.points * int64(self.vectors), "chains")
+        items = quotient(count + int64(together - 1), together)
+        with share(b, items, tasks.task, tasks.count) as item:
+            chains: list[Chain] = []
+            for ahead in range(together):
+                number = tirx.Min(item * int64(together) + int64(ahead), count - int64(1))
+                number = b.let(number, "chain")
+                inside, row, lanes = self.place(remainder(number, self.vectors))
+                env = {**self.env, **self.point(quotient(number, self.vectors)), **inside}
+                chain = Chain(env, row, lanes, self.carried(1))
+                self.start(chain)
+                chains.append(chain)
+            with ExitStack() as stack:
+                serial = enter(
+                    stack, b, self.kernel.loops[len(self.kernel.independent) :], self.env
+                )
+                for chain in chains:
+                    self.step(chain, serial)
+
+    def in_strips(self, tasks: Tasks) -> None:
+        """Work items: point x strip of neighbouring rows and vectors."""
+        b = self.b
+        rows = int64(1) if self.emitter.single else self.emitter.layout.batch
+        each = b.let(rows * int64(self.vectors), "chains")
+        share_of_each = quotient(each + int64(tasks.count) - int64(1), int64(tasks.count))
+        strip = b.let(tirx.Min(int64(_STRIP), tirx.Max(share_of_each, int64(1))), "strip")
+        strips = b.let(quotient(each + strip - int64(1), strip), "strips")
+        with share(b, self.points * strips, tasks.task, tasks.count) as item:
+            env = {**self.env, **self.point(b.let(quotient(item, strips), "point"))}
+            first = b.let(remainder(item, strips) * strip, "first")
+            count = b.let(tirx.Min(strip, each - first), "count")
+            carried = self.carried(_STRIP)
+            with b.loop(0, count, name="slot") as slot:
+                self.start(self.neighbour(env, first + slot, slot, carried))
+            with ExitStack() as stack:
+                serial = enter(stack, b, self.kernel.loops[len(self.kernel.independent) :], env)
+                with b.loop(0, count, name="slot") as slot:
+                    self.step(self.neighbour(env, first + slot, slot, carried), serial)
+
+    def carried(self, slots: int) -> dict[str, Variable]:
+        """Room for what chains carry."""
+        return {
+            carry.name: Variable(self.b, carry.dtype, self.lanes, slots)
+            for carry in self.kernel.carries
+        }
+
+    def neighbour(
+        self, env: Environment, number: Expr, slot: Expr, carried: Mapping[str, Variable]
+    ) -> Chain:
+        inside, row, lanes = self.place(self.b.let(number, "chain"))
+        own = {name: variable.slot(slot) for name, variable in carried.items()}
+        return Chain({**env, **inside}, row, lanes, own)
+
+    def start(self, chain: Chain) -> None:
+        """What the chain carries before its first point."""
+        at = Emitter(self.b, self.emitter.layout, chain.env, chain.row, chain.lanes, {})
+        for carry in self.kernel.carries:
+            chain.carried[carry.name].set(at.cast(at.value(carry.first), carry.dtype))
+
+    def step(self, chain: Chain, serial: Environment) -> None:
+        """One point of a chain, if the kernel has it."""
+        env = {**serial, **chain.env}
+        with ExitStack() as stack:
+            if self.kernel.constraints:
+                probe = Emitter(self.b, self.emitter.layout, env, chain.row, None, {})
+                stack.enter_context(self.b.when(probe.holds(self.kernel.constraints)))
+            known = {name: variable.get() for name, variable in chain.carried.items()}
+            values = self.emitter.body(env, chain.row, chain.lanes, known)
+            for carry in self.kernel.carries:
+                chain.carried[carry.name].set(values[carry.value])
