@@ -15,8 +15,9 @@ from rnnc.analysis.wave import Bound, Maximum
 
 # parallel: all points at once. affine: one loop of waves, all statements along the same vector.
 # joint: one loop of waves for several affine components (`inner`), each along its own vector.
+# chain: as affine, but every element only waits for itself, so no wave has to end before the next.
 # split: an outer loop; inside, components of their own.
-Kind = Literal["parallel", "affine", "joint", "split"]
+Kind = Literal["parallel", "affine", "chain", "joint", "split"]
 
 
 @dataclass(frozen=True, slots=True)

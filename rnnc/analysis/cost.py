@@ -78,7 +78,7 @@ class CostModel:
     def one(self, component: Component, batch: int, times: float) -> float:
         machine = self.machine
         products = [found for name in component.nodes for found in self.products(name, times)]
-        if component.kind == "parallel":
+        if component.kind in ("parallel", "chain"):
             stored = sum(8 * found.points * batch * found.result for found in products)
             work = sum(self.phase(found, 1, batch, 0) for found in products)
             return machine.barrier + work + stored / (machine.cores * machine.levels[1][1])

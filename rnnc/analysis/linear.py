@@ -48,7 +48,8 @@ class Chains:
 def chains(graph: Graph, nodes: Sequence[str], outer: Sequence[str] = ()) -> Chains | None:
     """How the statements of a component recur; None where elements or other points mix.
 
-    `outer` are the dims of loops around the component: what lies elsewhere along them is finished.
+    `outer` are dims along which loops around the component step: what lies at other places along
+    them is finished.
     """
     finder = _Finder(graph, dict.fromkeys(nodes), frozenset(outer))
     reads: dict[str, tuple[_Read, ...]] = {}
@@ -102,7 +103,8 @@ class _Finder:
     def of_operand(self, node: Node, position: int, operand: Operand) -> Iterator[_Read | None]:
         for source, access, direct, _ in limited_sources(self.graph, operand, True):
             if source.id not in self.inside or any(
-                name in self.outer and at != Poly.of(name) for name, at in access.items()
+                name in self.outer and isinstance(at, Poly) and (Poly.of(name) - at).constant
+                for name, at in access.items()
             ):
                 continue
             alike = source.type.shape == node.type.shape

@@ -67,9 +67,11 @@ class _Writer:
         else:
             yield f"{indent}{number} Recurrence of {names}{self.layers(component)}"
         indent += "   "
-        if component.kind == "affine":
+        if component.kind in ("affine", "chain"):
             yield f"{indent}{self.order(component)}: {self.count(component)} waves"
             yield f"{indent}in each: {self.work(component.nodes)}"
+        if component.kind == "chain":
+            yield f"{indent}every element only waits for itself: no wait between waves"
         for line in self.reasons(component):
             yield f"{indent}{line}"
         if component.kind == "split":

@@ -5,7 +5,8 @@ for all points at once (`parallel`). Any other gets one rational vector alpha an
 for each statement (`affine`: wave = floor(alpha . i + gamma)), found by cycle cuts; where no vector
 serves all its dependences, or where layers are to run one after another, an outer loop carries some
 of them and the rest is scheduled inside (`split`). Recurrences that know nothing of each other
-share their waves (`joint`).
+share their waves (`joint`). One in which every element only depends on itself needs no waves at all
+(`chain`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rnnc.analysis.components import joint
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
+from rnnc.analysis.linear import chains
 from rnnc.analysis.orders import Order
 from rnnc.analysis.partition import Partition
 from rnnc.analysis.space import Space, arcs_of
@@ -55,9 +57,12 @@ def candidates(options: Options, space: Space) -> Sequence[Order]:
 class Scheduler:
     """Schedules any part of the statements of a graph, for any part of their dependences."""
 
-    def __init__(self, space: Space, cost: CostModel, options: Options) -> None:
+    def __init__(
+        self, space: Space, cost: CostModel, options: Options, around: tuple[str, ...] = ()
+    ) -> None:
         self.space, self.cost, self.options = space, cost, options
         self.dims = space.dims
+        self.around = around  # the dims of the loops around what is scheduled
 
     def components(
         self, nodes: Sequence[str], edges: Sequence[Dependence]
@@ -95,7 +100,11 @@ class Scheduler:
                     if made is not None:
                         return made
         found = self.space.solved(nodes, edges)
-        return found if isinstance(found, Component) else self.split(nodes, edges, found)
+        if not isinstance(found, Component):
+            return self.split(nodes, edges, found)
+        if self.options.order != "sequential" and chains(self.space.graph, nodes, self.around):
+            return replace(found, kind="chain")
+        return found
 
     # ---- several recurrences ------------------------------------------------------------------
 
@@ -182,8 +191,11 @@ class Scheduler:
             return None
         gamma, loose = found
         outer = self.space.along(nodes, alpha, gamma)
+        steps = [dim for dim, value in zip(self.dims, alpha, strict=True) if value]
+        around = (*self.around, *steps) if len(steps) == 1 else self.around
         try:
-            inner = self.components(nodes, loose)
+            inside = Scheduler(self.space, self.cost, self.options, around)
+            inner = inside.components(nodes, loose)
         except DiagnosticError:
             return None
         return replace(outer, kind="split", inner=inner)

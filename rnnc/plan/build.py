@@ -149,10 +149,11 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         else:
             key = {name: component.timing.positions[name] for name in component.nodes}
             timings = tuple(timing for timing, _ in inner)
-            chain = chained(graph, component, key, same_wave(timings), inner)
-            if chain is not None:
-                found.append(Draft(None, None, ((chain,),)))
-                continue
+            if component.kind == "chain":
+                chain = chained(graph, component, key, same_wave(timings), inner)
+                if chain is not None:
+                    found.append(Draft(None, None, ((chain,),)))
+                    continue
             phases = placed(graph, nodes, key, same_wave(timings), inner)
             found.append(Draft(wave, component.waves, phases))
     flush()
@@ -192,13 +193,11 @@ def chained(
     waits: Callable[[Node, Read], bool],
     nest: Nest,
 ) -> Placed | None:
-    """The component as one kernel of chains, if its elements never meet."""
-    order = chain_order(graph, component, nest)
-    if order is None:
-        return None
+    """The component as one kernel of chains, if one can hold all its statements."""
     groups = group(graph, tuple(graph[name] for name in component.nodes), key, waits)
     if len(groups) > 1:
         return None
+    order = chain_order(graph, component, nest)
     return Placed(groups[0], order.loops, order.constraints, order.serial)
 
 

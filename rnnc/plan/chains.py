@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rnnc.analysis.linear import chains
 from rnnc.analysis.schedule import Component
 from rnnc.analysis.timing import Timing, statement_loops
 from rnnc.analysis.wave import Increment, Polynomial, WaveLoop
@@ -32,22 +31,13 @@ class Order:
     serial: str
 
 
-def chain_order(
-    graph: Graph, component: Component, nest: Sequence[tuple[Timing, str]]
-) -> Order | None:
-    """How the component's kernel runs as chains, if it can; `nest` ends with its own timing."""
+def chain_order(graph: Graph, component: Component, nest: Sequence[tuple[Timing, str]]) -> Order:
+    """The loops of a chain's kernel; `nest` ends with the component's own timing."""
     (timing, wave), outer = nest[-1], nest[:-1]
     node = graph[component.nodes[0]]
-    around = [name for own, _ in outer for name in moved(own, node)]
-    found = chains(graph, component.nodes, around)
-    if found is None or moved(timing, node) != [found.dim]:
-        return None
-    return in_order(node, outer, found.dim, wave, timing.positions[node.id].coefficient(found.dim))
-
-
-def moved(timing: Timing, node: Node) -> list[str]:
-    """The dims along which a timing steps."""
-    return [name for name in node.domain.names if timing.positions[node.id].coefficient(name)]
+    position = timing.positions[node.id]
+    [dim] = [name for name in node.domain.names if position.coefficient(name)]
+    return in_order(node, outer, dim, wave, position.coefficient(dim))
 
 
 def in_order(
