@@ -60,7 +60,7 @@ def test_md_lstm_of_one_column_is_an_lstm() -> None:
         for name, rows in zip("WUb", unused, strict=True)
     )
     params = {"W": W, "U": np.stack([U, np.zeros_like(U)]), "b": b}
-    oracle = grids.mdlstm_2d("mdlstm")
+    oracle = grids.mdlstm_over("RC")
     found = oracle(Arrays(prefixed("mdlstm", params)), Arrays({"x": INPUT[:, None]}), SIZES)
     close(found["y"][:, 0], lstm_states()[0])
 

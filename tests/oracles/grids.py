@@ -6,7 +6,7 @@ Sections 15 to 17 and 31. A grid's values stand in a dict by grid point; a point
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -24,7 +24,7 @@ def grid(width: int) -> Grid:
     return defaultdict(lambda: np.zeros(width))
 
 
-def filled(values: Grid, *extents: int, width: int) -> Floats:
+def filled(values: Mapping[Point, Floats], *extents: int, width: int) -> Floats:
     """All points of a box as one array [*extents, width]."""
     found = np.zeros((*extents, width))
     for point in product(*map(range, extents)):
@@ -60,39 +60,31 @@ def mdlstm(
     return sigmoid(o) * np.tanh(new), new
 
 
-def mdrnn_2d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    h = grid(n["H"])
-    for i, j in product(range(n["R"]), range(n["C"])):
-        h[i, j] = mdrnn(p.under("mdrnn"), x["x"][i, j], [h[i - 1, j], h[i, j - 1]])
-    return {"y": filled(h, n["R"], n["C"], width=n["H"])}
-
-
-def mdlstm_2d(owner: str, peephole: bool = False) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+def mdrnn_2d(act: Activation = tanh) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
     def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-        h, c = grid(n["H"]), grid(n["H"])
+        h = grid(n["H"])
         for i, j in product(range(n["R"]), range(n["C"])):
-            h[i, j], c[i, j] = mdlstm(
-                p.under(owner),
-                x["x"][i, j],
-                [h[i - 1, j], h[i, j - 1]],
-                [c[i - 1, j], c[i, j - 1]],
-                peephole,
-            )
+            h[i, j] = mdrnn(p.under("mdrnn"), x["x"][i, j], [h[i - 1, j], h[i, j - 1]], act)
         return {"y": filled(h, n["R"], n["C"], width=n["H"])}
 
     return oracle
 
 
-def mdlstm_3d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    h, c = grid(n["H"]), grid(n["H"])
-    for i, j, k in product(range(n["R"]), range(n["C"]), range(n["D"])):
-        h[i, j, k], c[i, j, k] = mdlstm(
-            p.under("mdlstm"),
-            x["x"][i, j, k],
-            [h[i - 1, j, k], h[i, j - 1, k], h[i, j, k - 1]],
-            [c[i - 1, j, k], c[i, j - 1, k], c[i, j, k - 1]],
-        )
-    return {"y": filled(h, n["R"], n["C"], n["D"], width=n["H"])}
+def mdlstm_over(
+    dims: str, peephole: bool = False, owner: str = "mdlstm"
+) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    """Over a box whose extents are called `dims`; neighbours in the order of the dimensions."""
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, c, extents = grid(n["H"]), grid(n["H"]), [n[dim] for dim in dims]
+        for q in product(*map(range, extents)):
+            near = [(*q[:d], q[d] - 1, *q[d + 1 :]) for d in range(len(q))]
+            h[q], c[q] = mdlstm(
+                p.under(owner), x["x"][q], [h[r] for r in near], [c[r] for r in near], peephole
+            )
+        return {"y": filled(h, *extents, width=n["H"])}
+
+    return oracle
 
 
 def mdlstm_4way(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
@@ -114,49 +106,83 @@ def mdlstm_4way(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
 # ---- Grid LSTM (section 16) -------------------------------------------------------------------
 
 
-def transform(W: Floats, b: Floats, hidden: Floats, m: Floats) -> tuple[Floats, Floats]:
-    i, f, g, o = np.split(W @ hidden + b, 4)
+def transform(p: Arrays, hidden: Floats, m: Floats, paper: bool) -> tuple[Floats, Floats]:
+    return gated(p["W"] @ hidden + p["b"], m, paper)
+
+
+def gated(a: Floats, m: Floats, paper: bool) -> tuple[Floats, Floats]:
+    """The new hidden vector: tanh(o * m') in the paper, o * tanh(m') everywhere else."""
+    i, f, g, o = np.split(a, 4)
     m = sigmoid(f) * m + sigmoid(i) * np.tanh(g)
-    return sigmoid(o) * np.tanh(m), m
+    return (np.tanh(sigmoid(o) * m) if paper else sigmoid(o) * np.tanh(m)), m
 
 
-def grid_lstm_blocks(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    """Side 0 comes from the step before, side 1 from the layer below."""
-    h0, m0, h1, m1 = (grid(n["H"]) for _ in range(4))
-    for t in range(n["T"]):
-        h1[-1, t] = p["P"] @ x["x"][t]
-    for layer, t in product(range(n["L"]), range(n["T"])):
-        W, b = (p[f"grid_lstm_block[{layer}].{name}"] for name in "Wb")
-        hidden = np.concatenate([h0[layer, t - 1], h1[layer - 1, t]])
-        h0[layer, t], m0[layer, t] = transform(W[0], b[0], hidden, m0[layer, t - 1])
-        h1[layer, t], m1[layer, t] = transform(W[1], b[1], hidden, m1[layer - 1, t])
-    return {"y": rows([h1[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+def block(
+    p: Arrays, h: Sequence[Floats], m: Sequence[Floats], paper: bool
+) -> tuple[list[Floats], list[Floats]]:
+    """All sides of a block, each from the hidden vectors of all."""
+    hidden = np.concatenate(h)
+    sides = [gated(p["W"][k] @ hidden + p["b"][k], m[k], paper) for k in range(len(h))]
+    return [side[0] for side in sides], [side[1] for side in sides]
 
 
-def grid_lstm_2d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    ht, mt, hd, md = (grid(n["H"]) for _ in range(4))
-    for t in range(n["T"]):
-        hd[-1, t], md[-1, t] = p["P"] @ x["x"][t], p["P_m"] @ x["x"][t]
-    for layer, t in product(range(n["L"]), range(n["T"])):
-        time, depth = p.under(f"along_time[{layer}]"), p.under(f"along_depth[{layer}]")
-        hidden = np.concatenate([ht[layer, t - 1], hd[layer - 1, t]])
-        ht[layer, t], mt[layer, t] = transform(time["W"], time["b"], hidden, mt[layer, t - 1])
-        hd[layer, t], md[layer, t] = transform(depth["W"], depth["b"], hidden, md[layer - 1, t])
-    return {"y": rows([hd[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+def grid_lstm_over(dims: str, paper: bool = False) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    """Whole blocks over the dimensions `dims` and, last, L layers."""
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        extents = [n[dim] for dim in dims]
+        h, m = [[grid(n["H"]) for _ in range(len(dims) + 1)] for _ in range(2)]
+        for q in product(*map(range, extents)):
+            h[-1][*q, -1] = p["P"] @ x["x"][q]
+        for q in product(*map(range, [*extents, n["L"]])):
+            near = [(*q[:d], q[d] - 1, *q[d + 1 :]) for d in range(len(q))]
+            new_h, new_m = block(
+                p.under(f"grid_lstm_block[{q[-1]}]"),
+                [h[d][r] for d, r in enumerate(near)],
+                [m[d][r] for d, r in enumerate(near)],
+                paper,
+            )
+            for d in range(len(q)):
+                h[d][q], m[d][q] = new_h[d], new_m[d]
+        top = {q[:-1]: value for q, value in h[-1].items() if q[-1] == n["L"] - 1}
+        return {"y": filled(top, *extents, width=n["H"])}
+
+    return oracle
 
 
-def grid_lstm_2d_priority(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+def grid_lstm_2d(paper: bool = False) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        ht, mt, hd, md = (grid(n["H"]) for _ in range(4))
+        for t in range(n["T"]):
+            hd[-1, t], md[-1, t] = p["P"] @ x["x"][t], p["P_m"] @ x["x"][t]
+        for layer, t in product(range(n["L"]), range(n["T"])):
+            time, depth = p.under(f"along_time[{layer}]"), p.under(f"along_depth[{layer}]")
+            hidden = np.concatenate([ht[layer, t - 1], hd[layer - 1, t]])
+            ht[layer, t], mt[layer, t] = transform(time, hidden, mt[layer, t - 1], paper)
+            hd[layer, t], md[layer, t] = transform(depth, hidden, md[layer - 1, t], paper)
+        return {"y": rows([hd[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+
+    return oracle
+
+
+def grid_lstm_2d_priority(
+    act: Activation, paper: bool = False
+) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
     """Depth comes last, reads the new state of time, and keeps no memory."""
-    ht, mt, hd = (grid(n["H"]) for _ in range(3))
-    time, depth = p.under("along_time"), p.under("along_depth")
-    for t in range(n["T"]):
-        hd[-1, t] = p["P"] @ x["x"][t]
-    for layer, t in product(range(n["L"]), range(n["T"])):
-        hidden = np.concatenate([ht[layer, t - 1], hd[layer - 1, t]])
-        ht[layer, t], mt[layer, t] = transform(time["W"], time["b"], hidden, mt[layer, t - 1])
-        hidden = np.concatenate([ht[layer, t], hd[layer - 1, t]])
-        hd[layer, t] = relu(depth["V"] @ hidden + depth["b"])
-    return {"y": rows([hd[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        ht, mt, hd = (grid(n["H"]) for _ in range(3))
+        time, depth = p.under("along_time"), p.under("along_depth")
+        for t in range(n["T"]):
+            hd[-1, t] = p["P"] @ x["x"][t]
+        for layer, t in product(range(n["L"]), range(n["T"])):
+            hidden = np.concatenate([ht[layer, t - 1], hd[layer - 1, t]])
+            ht[layer, t], mt[layer, t] = transform(time, hidden, mt[layer, t - 1], paper)
+            hidden = np.concatenate([ht[layer, t], hd[layer - 1, t]])
+            hd[layer, t] = act(depth["V"] @ hidden + depth["b"])
+        return {"y": rows([hd[n["L"] - 1, t] for t in range(n["T"])], n["H"])}
+
+    return oracle
 
 
 def grid_lstm_3d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
@@ -170,10 +196,27 @@ def grid_lstm_3d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
         before_s, before_t, below = (i - 1, j, k), (i, j - 1, k), (i, j, k - 1)
         hidden = np.concatenate([hs[before_s], ht[before_t], hd[below]])
         sides = [p.under(f"{side}[{k}]") for side in ("from_source", "from_target", "from_below")]
-        hs[q], ms[q] = transform(sides[0]["W"], sides[0]["b"], hidden, ms[before_s])
-        ht[q], mt[q] = transform(sides[1]["W"], sides[1]["b"], hidden, mt[before_t])
-        hd[q], md[q] = transform(sides[2]["W"], sides[2]["b"], hidden, md[below])
+        hs[q], ms[q] = transform(sides[0], hidden, ms[before_s], False)
+        ht[q], mt[q] = transform(sides[1], hidden, mt[before_t], False)
+        hd[q], md[q] = transform(sides[2], hidden, md[below], False)
     return {"y": rows([hd[n["S"] - 1, j, n["L"] - 1] for j in range(n["T"])], n["H"])}
+
+
+def grid_lstm_3d_tied(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    hr, mr, hc, mc, hd = (grid(n["H"]) for _ in range(5))
+    for i, j in product(range(n["R"]), range(n["C"])):
+        hd[i, j, -1] = p["P"] @ x["x"][i, j]
+    for q in product(range(n["R"]), range(n["C"]), range(n["L"])):
+        i, j, k = q
+        over, beside, below = (i - 1, j, k), (i, j - 1, k), (i, j, k - 1)
+        hidden = np.concatenate([hr[over], hc[beside], hd[below]])
+        hr[q], mr[q] = transform(p.under("down"), hidden, mr[over], False)
+        hc[q], mc[q] = transform(p.under("right"), hidden, mc[beside], False)
+        hidden = np.concatenate([hr[q], hc[q], hd[below]])
+        hd[q] = relu(p["up.V"] @ hidden + p["up.b"])
+    layers = product(range(n["R"]), range(n["C"]))
+    top: Grid = {(i, j): hd[i, j, n["L"] - 1] for i, j in layers}
+    return {"y": filled(top, n["R"], n["C"], width=n["H"])}
 
 
 # ---- HM-LSTM (section 17) ---------------------------------------------------------------------

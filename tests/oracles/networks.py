@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.oracles import grids, layers, trees
 from tests.oracles.case import case
 from tests.oracles.layers import GRU, LSTM
-from tests.oracles.mathematics import relu, sigmoid
+from tests.oracles.mathematics import identity, relu, sigmoid
 
 ELMAN = "elman", "elman_network"
 JORDAN = "jordan", "jordan"
@@ -13,6 +13,10 @@ STACKED = "stacked", "stacked"
 BIDIRECTIONAL = "bidirectional", "bidirectional"
 DILATED = "dilated", "dilated"
 CLOCKWORK = "clockwork", "clockwork"
+MDLSTM = "md_rnn", "mdlstm_2d"
+BLOCKS = "grid_lstm", "grid_lstm_blocks"
+GRID_2D = "grid_lstm", "grid_lstm_2d"
+PRIORITY = "grid_lstm", "grid_lstm_2d_priority"
 
 NETWORKS = (
     # ---- one layer ----
@@ -145,21 +149,48 @@ NETWORKS = (
     # ---- more than one dimension ----
     case(
         "md_rnn",
-        "mdlstm_2d",
-        grids.mdlstm_2d("mdlstm"),
+        "mdrnn_2d",
+        grids.mdrnn_2d(),
         "X=3 H=5 R=4 C=6",
         "x: R C B X",
         "y: R C B H",
         extents="R C",
     ),
     case(
+        *MDLSTM,
+        grids.mdlstm_over("RC"),
+        "X=3 H=5 R=4 C=6",
+        "x: R C B X",
+        "y: R C B H",
+        extents="R C",
+    ),
+    case(
+        *MDLSTM,
+        grids.mdlstm_over("RC", peephole=True),
+        "X=3 H=5 R=4 C=6",
+        "x: R C B X",
+        "y: R C B H",
+        extents="R C",
+        variant="peephole",
+        peephole=True,
+    ),
+    case(
         "md_rnn",
         "mdlstm_3d",
-        grids.mdlstm_3d,
+        grids.mdlstm_over("RCD"),
         "X=3 H=5 R=2 C=3 D=4",
         "x: R C D B X",
         "y: R C D B H",
         extents="R C D",
+    ),
+    case(
+        "md_rnn",
+        "mdlstm_4d",
+        grids.mdlstm_over("TRCD"),
+        "X=2 H=5 T=4 R=2 C=3 D=3",
+        "x: T R C D B X",
+        "y: T R C D B H",
+        extents="T R C D",
     ),
     case(
         "md_rnn",
@@ -170,24 +201,60 @@ NETWORKS = (
         "y: R C B 4*H",
         extents="R C",
     ),
+    case(*BLOCKS, grids.grid_lstm_over("T"), "X=3 H=5 L=3 T=7", "x: T B X", "y: T B H"),
     case(
-        "grid_lstm",
-        "grid_lstm_blocks",
-        grids.grid_lstm_blocks,
+        *BLOCKS,
+        grids.grid_lstm_over("T", paper=True),
+        "X=3 H=5 L=3 T=7",
+        "x: T B X",
+        "y: T B H",
+        variant="paper",
+        paper=True,
+    ),
+    case(*GRID_2D, grids.grid_lstm_2d(), "X=3 H=5 L=3 T=7", "x: T B X", "y: T B H"),
+    case(
+        *GRID_2D,
+        grids.grid_lstm_2d(paper=True),
+        "X=3 H=5 L=3 T=7",
+        "x: T B X",
+        "y: T B H",
+        variant="paper",
+        paper=True,
+    ),
+    case(
+        *PRIORITY,
+        grids.grid_lstm_2d_priority(relu),
         "X=3 H=5 L=3 T=7",
         "x: T B X",
         "y: T B H",
     ),
     case(
-        "grid_lstm", "grid_lstm_2d", grids.grid_lstm_2d, "X=3 H=5 L=3 T=7", "x: T B X", "y: T B H"
-    ),
-    case(
-        "grid_lstm",
-        "grid_lstm_2d_priority",
-        grids.grid_lstm_2d_priority,
+        *PRIORITY,
+        grids.grid_lstm_2d_priority(identity, paper=True),
         "X=3 H=5 L=3 T=7",
         "x: T B X",
         "y: T B H",
+        variant="paper",
+        act="identity",
+        paper=True,
+    ),
+    case(
+        "grid_lstm",
+        "grid_lstm_3d_tied",
+        grids.grid_lstm_3d_tied,
+        "X=3 H=5 L=2 R=4 C=3",
+        "x: R C B X",
+        "y: R C B H",
+        extents="R C",
+    ),
+    case(
+        "grid_lstm",
+        "grid_lstm_4d",
+        grids.grid_lstm_over("RCD"),
+        "X=3 H=4 L=2 R=3 C=2 D=3",
+        "x: R C D B X",
+        "y: R C D B H",
+        extents="R C D",
     ),
     case(
         "grid_lstm",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.oracles import cells, grids
+from tests.oracles import cells
 from tests.oracles.arrays import Arrays, Floats
 from tests.oracles.case import Case, Oracle, case
 from tests.oracles.cells import tanh
@@ -96,21 +96,6 @@ model over_time{X, N}:
     out[t], h[t] = lru{N}(x[t], h[t-1])
     output y[t] = out[t]
 """
-
-_GRID = """
-from md_rnn import {cell}
-
-model over_image{{X, H}}:
-    dim i in 0..R, j in 0..C
-    input x[i, j]: [X]
-    {equation}
-    output y[i, j] = h[i, j]
-"""
-
-_MDRNN = "h[i, j] = mdrnn{H}(x[i, j], stack(h[i-1, j], h[i, j-1]))"
-_PEEPHOLE = """h[i, j], c[i, j] = mdlstm{H, peephole=true}(
-        x[i, j], stack(h[i-1, j], h[i, j-1]), stack(c[i-1, j], c[i, j-1]),
-    )"""
 
 
 def sru(cell: str, statics: str, oracle: Oracle, sizes: str, x: str, name: str) -> Case:
@@ -210,26 +195,4 @@ WRAPPED = (
         "sru_projected",
     ),
     case("ssm", "over_time", lru, "X=3 N=4 T=7", "x: T B X", "y: T B X", name="lru", text=_LRU),
-    case(
-        "md_rnn",
-        "over_image",
-        grids.mdrnn_2d,
-        "X=3 H=5 R=4 C=6",
-        "x: R C B X",
-        "y: R C B H",
-        name="mdrnn",
-        extents="R C",
-        text=_GRID.format(cell="mdrnn", equation=_MDRNN),
-    ),
-    case(
-        "md_rnn",
-        "over_image",
-        grids.mdlstm_2d("mdlstm", peephole=True),
-        "X=3 H=5 R=4 C=6",
-        "x: R C B X",
-        "y: R C B H",
-        name="mdlstm-peephole",
-        extents="R C",
-        text=_GRID.format(cell="mdlstm", equation=_PEEPHOLE),
-    ),
 )
