@@ -1,6 +1,6 @@
 """Every stage of the compiler, in order: this file is the architecture.
 
-    text -> parse -> elaborate -> optimize -> schedule -> plan -> emit | build -> load
+    text -> parse -> elaborate -> divide -> optimize -> schedule -> plan -> emit | build -> load
 
 Stages are imported when they are called, so that `check` never pays for numpy or TVM. All raise
 `DiagnosticError` for mistakes in what they are given, and nothing else.
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rnnc.analysis.orders import Order
     from rnnc.frontend import ast
     from rnnc.ir.graph import Graph
+    from rnnc.passes.prepare_weights import Divided
+    from rnnc.passes.rewrite import Pass
     from rnnc.plan.plan import Plan
     from rnnc.runtime.artifact import Artifact
     from rnnc.runtime.model import Model
@@ -125,13 +127,20 @@ class Compilation:
         return elaborate(self.source, self.request.model, self.request.sizes)
 
     @cached_property
-    def optimized(self) -> Graph:
-        """The recurrence after all passes, verified behind each."""
-        from rnnc.ir.verifier import verify
-        from rnnc.passes.pipeline import optimize, pipeline
+    def divided(self) -> Divided:
+        """What the parameters alone decide, computed when they are bound, and the rest."""
+        from rnnc.passes.pipeline import before_division
+        from rnnc.passes.prepare_weights import prepare_weights
 
         require_sizes(self.graph)
-        return optimize(self.graph, pipeline(), lambda _, graph: verify(graph))
+        return prepare_weights(run_passes(self.graph, before_division()))
+
+    @cached_property
+    def optimized(self) -> Graph:
+        """What a call computes, after all passes."""
+        from rnnc.passes.pipeline import pipeline
+
+        return run_passes(self.divided.main, pipeline())
 
     @cached_property
     def completed(self) -> Graph:
@@ -149,11 +158,30 @@ class Compilation:
         return schedule(self.completed, Options(self.request.order, tuple(hints.items())))
 
     @cached_property
-    def plan(self) -> Plan:
-        """The scheduled program that backends read."""
+    def preparation(self) -> Plan | None:
+        """The program that runs once, when parameters are bound; None if it has nothing to do."""
+        from rnnc.analysis.schedule import schedule
+        from rnnc.passes.complete_variables import CompleteVariables
+        from rnnc.passes.pipeline import pipeline
         from rnnc.plan.build import build_plan
 
-        return build_plan(self.completed, self.schedule)
+        if self.divided.preparation is None:
+            return None
+        optimized = run_passes(self.divided.preparation, pipeline())
+        completed = CompleteVariables().run(optimized)
+        return build_plan(completed, schedule(completed))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The scheduled program that backends read, with its preparation."""
+        from rnnc.plan.build import build_plan
+        from rnnc.plan.prepare import with_preparation
+
+        plan = build_plan(self.completed, self.schedule)
+        if self.preparation is None:
+            return plan
+        order = [node.id for node in self.divided.params]
+        return with_preparation(plan, self.preparation, order)
 
     def text(self, kind: str) -> str:
         """A stage as text: "ast", "ir", "opt", "plan", "tir" or "asm"."""
@@ -198,6 +226,14 @@ class Compilation:
         from rnnc.runtime.model import Model
 
         return Model(self.artifact)
+
+
+def run_passes(graph: Graph, passes: tuple[Pass, ...]) -> Graph:
+    """The graph after the passes, verified behind each."""
+    from rnnc.ir.verifier import verify
+    from rnnc.passes.pipeline import optimize
+
+    return optimize(graph, passes, lambda _, found: verify(found))
 
 
 def require_sizes(graph: Graph) -> None:

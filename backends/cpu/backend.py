@@ -51,19 +51,17 @@ class CpuBackend:
         from .entry import entry_source
         from .library import emit_object, link
         from .manifest import manifest
-        from .program import functions, packed
+        from .program import functions
         from .target import find_target
 
         target = find_target(variant or "host")
-        lanes = target.lanes("float32")
-        packs = packed(plan, target)
         with TemporaryDirectory(prefix="rnnc-") as name:
             folder = Path(name)
             emit_object(functions(plan, target), target, folder / "model.o")
-            (folder / "entry.c").write_text(entry_source(plan, len(packs), lanes))
+            (folder / "entry.c").write_text(entry_source(plan, target))
             link([folder / "model.o"], folder / "entry.c", target, folder / "model.so")
             library = (folder / "model.so").read_bytes()
-        return Artifact(manifest(plan, target, packs, origin), library, origin.source)
+        return Artifact(manifest(plan, target, origin), library, origin.source)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

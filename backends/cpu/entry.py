@@ -10,18 +10,15 @@ from rnnc.ir.poly import Floor, Poly
 from rnnc.plan.plan import Buffer, Plan
 
 from .layout import BYTES, MEMORY, inner_shape, volume
-from .program import GENERAL, SINGLE
+from .program import GENERAL, PREPARE, SINGLE, packed
+from .target import CpuTarget
 
 _ALIGNMENT = 64
 _SLACK = 64  # bytes behind each state buffer: vectors may be read beyond its last element
 
-_TEXT = """\
+_COMMON = """\
 /* Made by rnnc from the model '{model}'. */
 #include "rnnc_runtime.h"
-
-#define ARGUMENTS {arguments}
-int32_t {single}(ARGUMENTS);
-int32_t {general}(ARGUMENTS);
 
 typedef struct call {{
   void *const *pointers;
@@ -31,35 +28,40 @@ typedef struct call {{
 
 static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}
 static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
+"""
+
+_ENTRY = """
+int32_t {single}({arguments});
+int32_t {general}({arguments});
 
 /* Where each state buffer begins in the workspace; returns its size in bytes. */
-static int64_t place(const int64_t *sizes, int64_t *offsets) {{
+static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
 {names}
   int64_t end = 0;
 {places}
   return end;
 }}
 
-RNNC_EXPORT int64_t rnnc_workspace_bytes(const int64_t *sizes) {{
+RNNC_EXPORT int64_t rnnc_{entry}_workspace(const int64_t *sizes) {{
   int64_t offsets[{states} + 1];
-  return place(sizes, offsets);
+  return place_{entry}(sizes, offsets);
 }}
 
-static void run(void *argument, int32_t task, int32_t num_tasks, void *barrier) {{
+static void run_{entry}(void *argument, int32_t task, int32_t num_tasks, void *barrier) {{
   const call *c = argument;
   int64_t at[{states} + 1];
-  place(c->sizes, at);
+  place_{entry}(c->sizes, at);
   (c->sizes[{batch}] == 1 ? {single} : {general})(
       {passed});
 }}
 
-RNNC_EXPORT int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads,
+RNNC_EXPORT int32_t rnnc_{entry}(const rnnc_runtime *runtime, int32_t threads,
                                  void *const *pointers, const int64_t *sizes) {{
   call c = {{pointers, sizes, pointers[{workspace}]}};
   if (runtime && threads > 1)
-    runtime->parallel(run, &c, threads);
+    runtime->parallel(run_{entry}, &c, threads);
   else
-    run(&c, 0, 1, 0);
+    run_{entry}(&c, 0, 1, 0);
   return 0;
 }}
 """
@@ -78,8 +80,17 @@ def strided(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in external(plan) if buffer.role != "param"]
 
 
-def entry_source(plan: Plan, packs: int, lanes: int) -> str:
-    """The C source of `rnnc_forward` and `rnnc_workspace_bytes` for a plan."""
+def entry_source(plan: Plan, target: CpuTarget) -> str:
+    """The C source of `rnnc_forward` and, for a plan with a preparation, `rnnc_prepare`."""
+    text = _COMMON.format(model=plan.name) + entry(plan, target, "forward", SINGLE, GENERAL)
+    if plan.preparation is not None:
+        text += entry(plan.preparation, target, "prepare", PREPARE, PREPARE)
+    return text
+
+
+def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -> str:
+    """The C source of `rnnc_NAME` and `rnnc_NAME_workspace` for a plan."""
+    packs, lanes = len(packed(plan, target)), target.lanes("float32")
     callers = external(plan)
     states = [buffer for buffer in plan.buffers if buffer.role == "state"]
     pointer = {buffer.name: number for number, buffer in enumerate(callers)}
@@ -101,14 +112,14 @@ def entry_source(plan: Plan, packs: int, lanes: int) -> str:
             numbers += [f"c->sizes[{start + n}]" for n in range(len(buffer.dims) + 1)]
     types += ["int64_t"] * len(numbers) + ["int32_t", "int32_t", "void *"]
     batch = len(plan.extents)
-    names = [f"  const int64_t {name} = sizes[{n}];" for n, name in enumerate(plan.extents)]
+    names = [f"  const int64_t {own} = sizes[{n}];" for n, own in enumerate(plan.extents)]
     names += [f"  const int64_t batch = sizes[{batch}];", "  (void)batch;"]
-    names += [f"  (void){name};" for name in plan.extents]
-    return _TEXT.format(
-        model=plan.name,
+    names += [f"  (void){own};" for own in plan.extents]
+    return _ENTRY.format(
+        entry=name,
         arguments=", ".join(types),
-        single=SINGLE,
-        general=GENERAL,
+        single=single,
+        general=general,
         names="\n".join(names),
         places="\n".join(placement(number, buffer, lanes) for number, buffer in enumerate(states)),
         states=len(states),

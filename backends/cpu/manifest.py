@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 
 from rnnc.ir.poly import Poly
 from rnnc.plan.plan import Argument, Buffer, Kernel, Parameter, Plan
@@ -19,6 +18,8 @@ from rnnc.runtime.manifest import (
     ParameterSpec,
     Port,
     PortDim,
+    Preparation,
+    Prepared,
     Static,
     TargetInfo,
 )
@@ -27,22 +28,23 @@ from rnnc.version import VERSION
 
 from .layout import inner_shape
 from .packing import Factor
+from .program import packed
 from .target import CpuTarget, llvm_features
 
 
-def manifest(
-    plan: Plan,
-    target: CpuTarget,
-    packs: Sequence[tuple[Kernel, int, Factor]],
-    origin: Origin,
-) -> Manifest:
+def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
     """The manifest of the library made from a plan."""
     lanes = target.lanes("float32")
-    buffers = {buffer.name: buffer for buffer in plan.buffers}
-    parameters = {parameter.buffer: parameter for parameter in plan.parameters}
     ports = {a.buffer: a for a in (*plan.inputs, *plan.outputs)}
-    order = [buffer for buffer in plan.buffers if buffer.role == "param"]
-    numbers = {buffer.name: number for number, buffer in enumerate(order)}
+    first = plan.preparation
+    results = () if first is None else prepared_names(first)
+    stored = (*(parameter.buffer for parameter in plan.parameters), *results)
+    numbers = {name: number for number, name in enumerate(stored)}
+    params = {b.name: b for p in (first, plan) if p is not None for b in p.buffers}
+    preparation = None
+    if first is not None:
+        made = tuple(prepared(params[name], lanes) for name in results)
+        preparation = Preparation(made, *weights(first, target, numbers))
     return Manifest(
         ABI,
         VERSION,
@@ -53,11 +55,37 @@ def manifest(
         plan.extents,
         tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "input"),
         tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "output"),
-        tuple(parameter_spec(parameters[buffer.name], buffer, lanes) for buffer in order),
-        tuple(
-            pack(kernel, tiles, factor, numbers, lanes, buffers) for kernel, tiles, factor in packs
-        ),
+        tuple(parameter_spec(found, params[found.buffer], lanes) for found in plan.parameters),
+        preparation,
+        *weights(plan, target, numbers),
     )
+
+
+def weights(
+    plan: Plan, target: CpuTarget, numbers: dict[str, int]
+) -> tuple[tuple[int, ...], tuple[Pack, ...]]:
+    """What an entry point takes: the numbers of stored arrays, and packs."""
+    lanes = target.lanes("float32")
+    taken = tuple(numbers[buffer.name] for buffer in plan.buffers if buffer.role == "param")
+    packs = (pack(*found, numbers, lanes) for found in packed(plan, target))
+    return taken, tuple(packs)
+
+
+def prepared_names(preparation: Plan) -> tuple[str, ...]:
+    """The parameters of the call that a preparation computes, in the order of its entry point."""
+    names = {output.buffer: output.name for output in preparation.outputs}
+    return tuple(names[b.name] for b in preparation.buffers if b.role == "output")
+
+
+def prepared(buffer: Buffer, lanes: int) -> Prepared:
+    dims = tuple((dim.name, dim.lower.offset, dim.upper.offset) for dim in buffer.dims)
+    return Prepared(real_int_or_bool(buffer), dims, buffer.shape, last_axis(buffer, lanes))
+
+
+def last_axis(buffer: Buffer, lanes: int) -> int:
+    """How long the last axis is as stored."""
+    shape = inner_shape(buffer, lanes)
+    return shape[-1] if shape else 1
 
 
 def port(argument: Argument, buffer: Buffer, plan: Plan) -> Port:
@@ -87,7 +115,6 @@ def parameter_spec(parameter: Parameter, buffer: Buffer, lanes: int) -> Paramete
         tuple(point[name] for name, _, _ in dims) for point in parameter.domain.points({})
     )
     names = [name for name, _, _ in dims]
-    shape = inner_shape(buffer, lanes)
     return ParameterSpec(
         parameter.path,
         real_int_or_bool(buffer),
@@ -95,7 +122,7 @@ def parameter_spec(parameter: Parameter, buffer: Buffer, lanes: int) -> Paramete
         points,
         tuple(concrete(parameter.path, dict(zip(names, p, strict=True))) for p in points),
         buffer.shape,
-        shape[-1] if shape else 1,
+        last_axis(buffer, lanes),
         range_form(parameter.range),
         parameter.initial,
     )
@@ -117,7 +144,6 @@ def pack(
     factor: Factor,
     numbers: dict[str, int],
     lanes: int,
-    buffers: dict[str, Buffer],
 ) -> Pack:
     vectors = -(-kernel.shape[-1] // lanes)
     return Pack(

@@ -1,4 +1,4 @@
-"""A plan as two SPMD functions: one for a batch of one row, one for any batch.
+"""A plan as SPMD functions: one for a batch of one row, one for any batch, one that prepares.
 
 Every task walks the same steps and takes its share of each kernel; a barrier ends every phase.
 """
@@ -16,14 +16,15 @@ from .packing import Factor, products
 from .target import CpuTarget
 from .tir import Builder, Expr, Function
 
-SINGLE, GENERAL = "rnnc_forward_single", "rnnc_forward_general"
+SINGLE, GENERAL, PREPARE = "rnnc_forward_single", "rnnc_forward_general", "rnnc_prepare_single"
 
 
-def functions(plan: Plan, target: CpuTarget) -> tuple[Function, Function]:
-    """(`rnnc_forward_single`, `rnnc_forward_general`)."""
-    packs = tuple(factor.pack for _, _, factor in packed(plan, target))
-    single = function(plan, target, packs, SINGLE, single=True)
-    return single, function(plan, target, packs, GENERAL, single=False)
+def functions(plan: Plan, target: CpuTarget) -> tuple[Function, ...]:
+    """`rnnc_forward_single`, `rnnc_forward_general`, and `rnnc_prepare_single` if there is one."""
+    made = [function(plan, target, SINGLE, True), function(plan, target, GENERAL, False)]
+    if plan.preparation is not None:
+        made.append(function(plan.preparation, target, PREPARE, True))
+    return tuple(made)
 
 
 def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
@@ -45,10 +46,9 @@ def kernels(steps: Sequence[Step]) -> list[Kernel]:
     return found
 
 
-def function(
-    plan: Plan, target: CpuTarget, packs: tuple[str, ...], name: str, single: bool
-) -> Function:
+def function(plan: Plan, target: CpuTarget, name: str, single: bool) -> Function:
     b = Builder(name)
+    packs = tuple(factor.pack for _, _, factor in packed(plan, target))
     layout = declare(b, plan, packs, target.lanes("float32"), single)
     task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
     barrier = b.scalar("barrier", "handle")

@@ -1,4 +1,4 @@
-"""THE ordered list of passes."""
+"""THE ordered list of passes, run on each of the two graphs that `prepare_weights` makes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ from rnnc.passes.resolve_reads import ResolveReads
 from rnnc.passes.rewrite import Pass
 from rnnc.passes.split_concat_products import SplitConcatProducts
 from rnnc.passes.unroll_reductions import UnrollReductions
+
+
+def before_division() -> tuple[Pass, ...]:
+    """What makes a graph ready to be divided by `prepare_weights`."""
+    return (
+        BindSizes(),  # shapes are counted
+        EliminateDead(),  # nothing is prepared that nobody reads
+        ResolveReads(),  # a weight under a name of its own is the expression that it names
+        EliminateCommon(),  # and is prepared once, however often it is written
+    )
 
 
 def pipeline() -> tuple[Pass, ...]:

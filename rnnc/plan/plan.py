@@ -159,7 +159,12 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`extents` are the run-time extents in the order in which the entry point takes them."""
+    """`extents` are the run-time extents in the order in which the entry point takes them.
+
+    `preparation` runs once, when parameters are bound: a plan without inputs and extents. Each of
+    its outputs, computed for one row, is the `param` buffer of that name here. `parameters` are
+    what the user gives: buffers of this plan, of its preparation, or of both.
+    """
 
     name: str
     extents: tuple[str, ...]
@@ -168,6 +173,7 @@ class Plan:
     outputs: tuple[Argument, ...]
     parameters: tuple[Parameter, ...]
     steps: tuple[Step, ...]
+    preparation: Plan | None = None
 
     def buffer(self, name: str) -> Buffer:
         return next(buffer for buffer in self.buffers if buffer.name == name)

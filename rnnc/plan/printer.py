@@ -49,8 +49,9 @@ _OPERATORS = {
 
 
 def print_plan(plan: Plan) -> str:
-    """Buffers, then steps in order."""
-    lines = [f"plan {plan.name}"]
+    """The preparation, if any; then buffers and steps in order."""
+    lines = [] if plan.preparation is None else ["preparation", print_plan(plan.preparation)]
+    lines += [f"plan {plan.name}"]
     lines += [f"extent {extent}" for extent in plan.extents]
     lines += [_buffer(buffer) for buffer in plan.buffers]
     for step in plan.steps:

@@ -68,7 +68,7 @@ class Frame:
         return Frame(
             arguments,
             sizes,
-            library.workspace_bytes(sizes) if arguments.batch else 0,
+            library.forward.workspace(sizes) if arguments.batch else 0,
             tuple(address(array) for array in arguments.inputs),
             tuple(outputs),
             tuple(address(array) for array in arguments.lengths.values()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -14,27 +15,50 @@ _pool: tuple[ctypes.CDLL, ctypes.c_void_p] | None = None
 
 
 class Library:
-    """`rnnc_forward` and `rnnc_workspace_bytes` of one model; never unloaded.
+    """The entry points of one model; never unloaded.
 
     Raises RNN713 where the system's loader refuses the library.
     """
 
-    def __init__(self, code: bytes) -> None:
+    def __init__(self, code: bytes, has_preparation: bool) -> None:
         # The system loads libraries from files; once loaded, the file may go.
         try:
             with TemporaryDirectory(prefix="rnnc-") as folder:
                 path = Path(folder) / "model.so"
                 path.write_bytes(code)
                 self._library = ctypes.CDLL(str(path))
-            self.forward = self._library.rnnc_forward
-            self.workspace_bytes = self._library.rnnc_workspace_bytes
-            self.pool = _process_pool(self._library)
+            pool = _process_pool(self._library)
+            self.forward = Entry(self._library, "rnnc_forward", pool)
+            self.prepare = Entry(self._library, "rnnc_prepare", pool) if has_preparation else None
         except (OSError, AttributeError) as error:
             raise _refused(error) from error
-        self.forward.restype = ctypes.c_int32
-        self.forward.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
-        self.workspace_bytes.restype = ctypes.c_int64
-        self.workspace_bytes.argtypes = [ctypes.c_void_p]
+
+
+class Entry:
+    """An entry point: `rnnc_NAME` and `rnnc_NAME_workspace` of a library."""
+
+    def __init__(self, library: ctypes.CDLL, name: str, pool: ctypes.c_void_p) -> None:
+        self._pool = pool
+        self._run = getattr(library, name)
+        self._run.restype = ctypes.c_int32
+        self._run.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
+        self._workspace = getattr(library, f"{name}_workspace")
+        self._workspace.restype = ctypes.c_int64
+        self._workspace.argtypes = [ctypes.c_void_p]
+
+    def workspace(self, sizes: ctypes.Array[ctypes.c_int64]) -> int:
+        """How many bytes of workspace a call of these sizes wants."""
+        found: int = self._workspace(sizes)
+        return found
+
+    def __call__(
+        self, threads: int, addresses: Sequence[int], sizes: ctypes.Array[ctypes.c_int64]
+    ) -> None:
+        """Runs it; the manifest says what stands where."""
+        pointers = (ctypes.c_void_p * len(addresses))(*addresses)
+        code = self._run(self._pool if threads > 1 else None, threads, pointers, sizes)
+        if code != 0:
+            raise RuntimeError(f"the compiled library failed with code {code}")
 
 
 def _process_pool(library: ctypes.CDLL) -> ctypes.c_void_p:

@@ -1,16 +1,19 @@
 """What a compiled library says of itself: the contract between backends and the runtime.
 
-C interface of the library, for a manifest of ABI 1:
+C interface of the library, for a manifest of ABI 2:
 
     int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
                          const int64_t *sizes);
-    int64_t rnnc_workspace_bytes(const int64_t *sizes);
+    int64_t rnnc_forward_workspace(const int64_t *sizes);
 
-`pointers`: inputs, outputs, parameters, packs, lengths (int32 [batch] for each extent), workspace,
+`pointers`: inputs, outputs, weights, packs, lengths (int32 [batch] for each extent), workspace,
 each in the order of the manifest. `sizes`: extents, batch, then for each input and output the
-strides of its grid dims and its batch, in elements; value axes are contiguous. Parameters, packs
-and workspace are aligned to 64 bytes. real is float32, int is int32, bool is one byte.
-`rnnc_forward` returns 0.
+strides of its grid dims and its batch, in elements; value axes are contiguous. Weights, packs and
+workspace are aligned to 64 bytes. real is float32, int is int32, bool is one byte. `rnnc_forward`
+returns 0, `rnnc_forward_workspace` how many bytes it wants.
+
+Where the manifest has a preparation, `rnnc_prepare` and `rnnc_prepare_workspace` compute once what
+the parameters alone decide: the same interface, without inputs and extents, for a batch of one.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import Literal
 
 from rnnc.runtime.records import decode
 
-ABI = 1
+ABI = 2
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""
@@ -79,13 +82,23 @@ class ParameterSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """rows x columns of a parameter's last two axes (transposed: of their transpose).
+class Prepared:
+    """A result of the preparation: stored as a parameter is, and used like one."""
 
-    `index` selects the point of the parameter, `leading` its leading axes.
+    dtype: DType
+    dims: tuple[tuple[str, int, int], ...]
+    shape: tuple[int, ...]
+    padded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """rows x columns of a stored array's last two axes (transposed: of their transpose).
+
+    `index` selects the point, `leading` the leading axes.
     """
 
-    parameter: int
+    stored: int
     index: tuple[Affine, ...]
     leading: tuple[Affine, ...]
     row: int
@@ -111,6 +124,15 @@ class Pack:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """What runs once, when parameters are bound: it takes `weights` and `packs`."""
+
+    results: tuple[Prepared, ...]
+    weights: tuple[int, ...]
+    packs: tuple[Pack, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TargetInfo:
     """What the library was made for: LLVM's names; `features` must be in the loading processor."""
 
@@ -121,7 +143,11 @@ class TargetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text."""
+    """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text.
+
+    Stored arrays are numbered: the parameters, then the results of the preparation. A call takes
+    those of `weights`, and `packs`.
+    """
 
     abi: int
     rnnc: str
@@ -133,7 +159,15 @@ class Manifest:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     parameters: tuple[ParameterSpec, ...]
+    preparation: Preparation | None
+    weights: tuple[int, ...]
     packs: tuple[Pack, ...]
+
+    @property
+    def stored(self) -> tuple[ParameterSpec | Prepared, ...]:
+        """All stored arrays, by number."""
+        results = () if self.preparation is None else self.preparation.results
+        return (*self.parameters, *results)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"

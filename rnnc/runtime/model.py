@@ -7,7 +7,6 @@ y = network(x=x)["y"]
 
 from __future__ import annotations
 
-import ctypes
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -25,8 +24,9 @@ from rnnc.runtime.frame import Frame, Key, layout_key
 from rnnc.runtime.library import Library
 from rnnc.runtime.manifest import Manifest
 from rnnc.runtime.memory import ARENAS, Array, address
-from rnnc.runtime.parameters import lay_out, packed
+from rnnc.runtime.parameters import lay_out
 from rnnc.runtime.ports import axes_of_extents, batch_last, shape_text
+from rnnc.runtime.prepare import weights
 from rnnc.runtime.sequences import cut, gather, scatter
 
 _FRAMES = 64  # layouts that a bound model remembers
@@ -43,7 +43,7 @@ class Model:
     def __init__(self, artifact: Artifact) -> None:
         check_processor(artifact.manifest)
         self._artifact = artifact
-        self.library = Library(artifact.library)
+        self.library = Library(artifact.library, artifact.manifest.preparation is not None)
 
     @property
     def manifest(self) -> Manifest:
@@ -96,8 +96,9 @@ class Model:
         """The model with weights: arrays by path, or a .npz or .safetensors file.
 
         One array may hold all points of static dims, in leading axes, by the path without brackets.
-        Checks all of them and packs them once; later changes to the arrays have no effect. Raises
-        DiagnosticError (RNN72x, RNN791) with every mistake.
+        Checks all of them, computes what they alone decide and packs the weights, once; later
+        changes to the arrays have no effect. Raises DiagnosticError (RNN72x, RNN791) with every
+        mistake.
         """
         given = params if isinstance(params, Mapping) else read_arrays(Path(params))
         return BoundModel(self, given)
@@ -118,7 +119,7 @@ class BoundModel:
     def __init__(self, model: Model, params: Mapping[str, npt.ArrayLike]) -> None:
         self.model = model
         laid = lay_out(model.manifest, params)
-        self._weights = (*laid, *packed(model.manifest, laid))
+        self._weights = weights(model.manifest, model.library, laid, _processors())
         self._addresses = [address(array) for array in self._weights]
         # Values of ints are checked in every call, so frames say nothing of them.
         self._remembers = all(port.range is None for port in model.manifest.inputs)
@@ -217,13 +218,7 @@ class BoundModel:
             *frame.lengths,
             ARENAS.get(frame.workspace),
         ]
-        pointers = (ctypes.c_void_p * len(addresses))(*addresses)
-        library = self.model.library
-        code = library.forward(
-            library.pool if threads > 1 else None, threads, pointers, frame.sizes
-        )
-        if code != 0:
-            raise RuntimeError(f"the compiled library failed with code {code}")
+        self.model.library.forward(threads, addresses, frame.sizes)
         return made
 
     def _cut(

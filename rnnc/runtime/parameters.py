@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, affine
+from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, Prepared, affine
 from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, Array, aligned_zeros
 
 
@@ -40,8 +40,7 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
     stacks = stacked_positions(manifest)
     laid: list[Array] = []
     for spec in manifest.parameters:
-        sizes = [upper - lower for _, lower, upper in spec.dims]
-        store = aligned_zeros((*sizes, *_padded(spec)), DTYPES[spec.dtype])
+        store = empty(spec)
         stack = stacked_path(spec.template)
         for point, path in zip(spec.points, spec.paths, strict=True):
             value, name = arrays.get(path), path
@@ -88,8 +87,11 @@ def stacked_positions(manifest: Manifest) -> dict[str, tuple[tuple[int, int], ..
     return {name: tuple(own) for name, own in ranges.items()}
 
 
-def _padded(spec: ParameterSpec) -> tuple[int, ...]:
-    return (*spec.shape[:-1], spec.padded) if spec.shape else ()
+def empty(spec: ParameterSpec | Prepared) -> Array:
+    """Zeros for all points of a stored array, the last axis padded."""
+    sizes = [upper - lower for _, lower, upper in spec.dims]
+    inner = (*spec.shape[:-1], spec.padded) if spec.shape else ()
+    return aligned_zeros((*sizes, *inner), DTYPES[spec.dtype])
 
 
 def _from_stack(
@@ -140,12 +142,12 @@ def _out_of_range(
     return Diagnostic("RNN725", message)
 
 
-def packed(manifest: Manifest, laid: tuple[Array, ...]) -> tuple[Array, ...]:
-    """The packs of the manifest, filled from laid-out parameters."""
-    return tuple(_pack(pack, manifest, laid) for pack in manifest.packs)
+def packed(manifest: Manifest, packs: Sequence[Pack], stored: Sequence[Array]) -> tuple[Array, ...]:
+    """Packs, filled from stored arrays."""
+    return tuple(_pack(pack, manifest.stored, stored) for pack in packs)
 
 
-def _pack(pack: Pack, manifest: Manifest, laid: tuple[Array, ...]) -> Array:
+def _pack(pack: Pack, specs: Sequence[ParameterSpec | Prepared], stored: Sequence[Array]) -> Array:
     sizes = tuple(upper - lower for _, lower, upper in pack.loops)
     shape = (*sizes, pack.tiles, pack.depth, len(pack.gates), pack.lanes)
     result = aligned_zeros(shape, DTYPES["real"])
@@ -154,8 +156,7 @@ def _pack(pack: Pack, manifest: Manifest, laid: tuple[Array, ...]) -> Array:
         values = dict(zip(names, point, strict=True))
         place = tuple(i - lower for i, (_, lower, _) in zip(point, pack.loops, strict=True))
         for gate, block in enumerate(pack.gates):
-            spec = manifest.parameters[block.parameter]
-            matrix = _block(block, spec, laid[block.parameter], values)
+            matrix = _block(block, specs[block.stored], stored[block.stored], values)
             rows = np.zeros((pack.tiles * pack.lanes, pack.depth), np.float32)
             rows[: block.rows] = matrix
             tiles = rows.reshape(pack.tiles, pack.lanes, pack.depth).transpose(0, 2, 1)
@@ -164,7 +165,9 @@ def _pack(pack: Pack, manifest: Manifest, laid: tuple[Array, ...]) -> Array:
     return result
 
 
-def _block(block: Block, spec: ParameterSpec, laid: Array, values: Mapping[str, int]) -> Array:
+def _block(
+    block: Block, spec: ParameterSpec | Prepared, laid: Array, values: Mapping[str, int]
+) -> Array:
     index = [
         affine(form, values) - lower
         for form, (_, lower, _) in zip(block.index, spec.dims, strict=True)

@@ -17,6 +17,7 @@ from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import pointwise
 from rnnc.ir.signature import extent_names
 from rnnc.passes.bind_sizes import BindSizes
+from rnnc.plan.plan import Plan
 from rnnc.sampling import random_inputs, random_parameters
 from tests.plan.simulate import Array, Simulator
 from tests.tolerance import assert_close
@@ -54,10 +55,26 @@ def simulated(
     params: dict[str, Array],
     lengths: dict[str, NDArray[np.int64]] | None,
 ) -> dict[str, Array]:
-    simulator = Simulator(found.plan, pointwise, BATCH, extents, lengths)
-    for argument in found.plan.inputs:
+    plan = found.plan
+    simulator = Simulator(plan, pointwise, BATCH, extents, lengths)
+    for argument in plan.inputs:
         simulator.memory[argument.buffer][...] = inputs[argument.name]
-    for parameter in found.plan.parameters:
+    fill_parameters(simulator, plan, params)
+    if plan.preparation is not None:
+        first = Simulator(plan.preparation, pointwise, 1, {})
+        fill_parameters(first, plan, params)
+        first.run()
+        for output in plan.preparation.outputs:
+            row = len(plan.preparation.buffer(output.buffer).dims)
+            simulator.memory[output.name][...] = first.memory[output.buffer].take(0, axis=row)
+    simulator.run()
+    return {output.name: simulator.memory[output.buffer] for output in plan.outputs}
+
+
+def fill_parameters(simulator: Simulator, plan: Plan, params: dict[str, Array]) -> None:
+    for parameter in plan.parameters:
+        if parameter.buffer not in simulator.buffers:
+            continue
         buffer = simulator.buffers[parameter.buffer]
         names = [dim.name for dim in buffer.dims]
         for point in parameter.domain.points({}):
@@ -69,8 +86,6 @@ def simulated(
                 indices = ",".join(str(point[name]) for name in names)
                 path = parameter.path.partition("[")[0] + f"[{indices}]" + path.rpartition("]")[2]
             simulator.memory[parameter.buffer][place] = params[path]
-    simulator.run()
-    return {output.name: simulator.memory[output.buffer] for output in found.plan.outputs}
 
 
 @pytest.mark.parametrize("order", ["layered", "wavefront"])

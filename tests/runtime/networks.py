@@ -70,6 +70,30 @@ SPECS: dict[str, tuple[dict[str, StaticValue], str]] = {
     output z[s] = u[s]
 """,
     ),
+    "householder": (
+        {"X": 3, "H": 5, "K": 4},
+        """model householder{X, H, K}:
+    "An orthogonal matrix that the parameters alone decide."
+    dim k in 0..K, t in 0..T
+    input x[t]: [X]
+    param v[k]: [H], W: [H, X], b: [H]
+    Q[k] = Q[k-1] - 2 * outer(Q[k-1] @ v[k], v[k]) / (v[k] @ v[k])
+    Q[-1] = eye(H)
+    h[t] = tanh(Q[K-1] @ h[t-1] + W @ x[t] + b)
+    output y[t] = h[t]
+""",
+    ),
+    "masked": (
+        {"X": 3, "H": 5},
+        """model masked{X, H}:
+    "Weights of which some do not count."
+    dim t in 0..T
+    input x[t]: [X]
+    param M, U: [H, H], W: [H, X], keep: bool[H, X] = true
+    h[t] = tanh((M * U) @ h[t-1] + (W if keep else 0) @ x[t])
+    output y[t] = h[t]
+""",
+    ),
     "permuted": (
         {"H": 3, "L": 2},
         """model permuted{H, L}:

@@ -21,7 +21,7 @@ import rnnc
 from rnnc import driver
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.runtime import artifact, processor
-from rnnc.runtime.manifest import Manifest
+from rnnc.runtime.manifest import ABI, Manifest
 from tests.runtime.networks import SIZES, Network, network
 
 
@@ -108,7 +108,7 @@ def test_flipped_byte_in_the_library(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[]", b"null", b"3", b"{}", b'{"abi": 1}', b"\xff\xfe", b'"' + b"[" * 9],
+    [b"", b"{", b"[]", b"null", b"3", b"{}", b'{"abi": %d}' % ABI, b"\xff\xfe", b'"' + b"[" * 9],
 )
 def test_manifest_that_is_none(file: Path, text: bytes) -> None:
     rewrite(file, artifact.MANIFEST, lambda _: text)
@@ -126,9 +126,10 @@ def places(value: object, *path: str | int) -> Iterator[tuple[str | int, ...]]:
             yield from places(entry, *path, number)
 
 
-def test_manifest_edited(elman: Network) -> None:
+@pytest.mark.parametrize("name", ["elman_network", "householder"])
+def test_manifest_edited(name: str) -> None:
     """An entry of another kind anywhere is refused, and the place named."""
-    text = elman.model.manifest.to_json()
+    text = network(name).model.manifest.to_json()
     found = [path for path in places(json.loads(text)) if path]
     assert len(found) > 100
     for path in found:

@@ -182,7 +182,7 @@ def packs_by_hand(manifest: Manifest, params: dict[str, Array]) -> list[Memory]:
                 row = tile * pack.lanes + lane
                 if row >= block.rows:
                     continue
-                spec = manifest.parameters[block.parameter]
+                spec = manifest.parameters[block.stored]
                 index = tuple(value(form, point) for form in block.index)
                 array = params[spec.paths[spec.points.index(index)]]
                 matrix = array[tuple(value(form, point) for form in block.leading)]
@@ -199,6 +199,6 @@ def test_packs(name: str) -> None:
     net = network(name)
     manifest = net.model.manifest
     assert manifest.packs, "nothing is packed"
-    actual = packed(manifest, lay_out(manifest, net.params))
+    actual = packed(manifest, manifest.packs, lay_out(manifest, net.params))
     for array, expected in zip(actual, packs_by_hand(manifest, net.params), strict=True):
         np.testing.assert_array_equal(array, expected)
