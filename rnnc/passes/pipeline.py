@@ -7,8 +7,10 @@ from collections.abc import Callable
 from rnnc.ir.graph import Graph
 from rnnc.passes.bind_sizes import BindSizes
 from rnnc.passes.drop_unit_dims import DropUnitDims
+from rnnc.passes.drop_unused_dims import DropUnusedDims
 from rnnc.passes.eliminate_common import EliminateCommon
 from rnnc.passes.eliminate_dead import EliminateDead
+from rnnc.passes.fold_constants import FoldConstants
 from rnnc.passes.hoist_sums import HoistSums
 from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
@@ -36,6 +38,7 @@ def pipeline() -> tuple[Pass, ...]:
         UnrollReductions(),  # before views: each term then picks its own neighbour
         ResolveReads(),  # a written-out term reads one case of what it read
         DropUnitDims(),  # terms and first layers get the dims of what they are combined with
+        FoldConstants(),  # indices of terms and first layers are numbers now
         PushViews(),  # gates become blocks of weights
         SplitConcatProducts(),  # makes views of weights; a view of a view is composed next
         PushViews(),
@@ -43,6 +46,7 @@ def pipeline() -> tuple[Pass, ...]:
         ResolveReads(),  # what was copied may be a variable, met in one case
         EliminateCommon(),  # before sums are regrouped: equal terms must be one term
         HoistSums(),  # last that creates nodes: it looks at the final recurrences
+        DropUnusedDims(),  # behind it: a sum over all points may have invariant terms
         EliminateDead(),
     )
 
