@@ -194,22 +194,17 @@ def elements(node: Node, domain: Domain) -> int | None:
 
 
 def preparation(graph: Graph, dims: Mapping[str, Dims], made: Mapping[str, Prepared]) -> Graph:
-    """What computes the prepared values; each is an output, over a box."""
+    """What computes the prepared values; each is a variable that is an output, over a box."""
     nodes = {name: without_other_dims(graph, graph[name], dims) for name in dims}
     outputs: list[Output] = []
     for name, value in made.items():
         source = nodes[value.source]
-        ends = name
-        if value.fixed or source.op.name == "merge":
-            access = tuple(value.fixed.get(own, Poly.of(own)) for own in source.domain.names)
-            nodes[name] = replace(
-                source, id=name, op=op("cast", dtype=source.type.dtype), bound=None,
-                operands=(Operand(source.id, access),), domain=value.domain,
-                type=replace(source.type, range=None),
-            )  # fmt: skip
-        else:
-            ends = source.id
-        outputs.append(Output(name, ends, Domain(value.domain.dims)))
+        access = tuple(value.fixed.get(own, Poly.of(own)) for own in source.domain.names)
+        box = Domain(value.domain.dims)
+        case = Operand(source.id, access, value.domain)
+        type = replace(source.type, range=None)
+        nodes[name] = Node(name, op("merge"), (case,), box, type, None, source.spans)
+        outputs.append(Output(name, name, box))
     statics = tuple(size for size in graph.sizes if size.kind == "static")
     return assemble(Graph(graph.name, statics), nodes, tuple(outputs))
 

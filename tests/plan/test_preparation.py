@@ -118,6 +118,22 @@ def test_only_what_is_read() -> None:
     assert sorted(prepared_shapes(plan_of(text, {"H": 4, "L": 3}))) == [(3, 4), (4,)]
 
 
+def test_a_layer_of_its_own() -> None:
+    """What is read in a dim of one point has that dim, or none."""
+    text = """model m{H, L}:
+    dim l in 0..L, t in 0..T
+    input x[t]: [H]
+    param a[l]: [H]
+    r[l] = sigmoid(a[l])
+    h[l, t] =
+        tanh(r[l] * h[l, t-1] + x[t])        if l == 0
+        tanh(r[l] * h[l, t-1] + h[l-1, t])   otherwise
+    output y[t] = h[L-1, t]
+"""
+    for layers in (1, 2, 3):
+        assert prepared_shapes(plan_of(text, {"H": 4, "L": layers}))
+
+
 def test_variables_of_static_dims() -> None:
     """Zero beyond a side, as everywhere."""
     text = """model m{H, L}:
