@@ -43,13 +43,13 @@ def emit_chains(emitter: KernelEmitter, env: Environment, tasks: Tasks) -> None:
 
 
 def split_loops(kernel: Kernel) -> tuple[list[WaveLoop], list[WaveLoop]]:
-    """The independent loops that no other bound depends on can be one; the others stay around."""
+    """The independent loops that no other loop depends on can be one; the others stay around."""
     nested: list[WaveLoop] = []
     flat: list[WaveLoop] = []
     own = {loop.name for loop in kernel.independent}
     for loop in kernel.independent:
-        needed = any(loop.name in other.names for other in kernel.loops)
-        (nested if needed or loop.names & own else flat).append(loop)
+        needed = any(loop.name in other.names for other in kernel.loops if not other.exact)
+        (nested if loop.exact or needed or loop.names & own else flat).append(loop)
     return nested, flat
 
 
@@ -84,6 +84,9 @@ class Chains:
     def __init__(self, emitter: KernelEmitter, env: Environment, flat: Sequence[WaveLoop]) -> None:
         self.emitter, self.kernel, self.b = emitter, emitter.kernel, emitter.b
         self.env, self.flat = env, flat
+        inside = self.kernel.loops[len(self.kernel.independent) :]
+        self.serial = [loop for loop in inside if not loop.exact]
+        self.exact = [loop for loop in inside if loop.exact]
         shape = self.kernel.shape
         self.lanes = 1 if not shape or shape[-1] == 1 else emitter.lanes
         self.vectors = volume(shape[:-1]) * -(-shape[-1] // self.lanes) if shape else 1
@@ -151,11 +154,11 @@ class Chains:
                 self.start(chain)
                 chains.append(chain)
             with ExitStack() as stack:
-                serial = enter(
-                    stack, b, self.kernel.loops[len(self.kernel.independent) :], self.env
-                )
+                serial = enter(stack, b, self.serial, self.env)
                 for chain in chains:
                     self.step(chain, serial)
+            for chain in chains:
+                self.finish(chain)
 
     def in_strips(self, tasks: Tasks) -> None:
         """Work items: point x strip of neighbouring rows and vectors."""
@@ -173,9 +176,12 @@ class Chains:
             with b.loop(0, count, name="slot") as slot:
                 self.start(self.neighbour(env, first + slot, slot, carried))
             with ExitStack() as stack:
-                serial = enter(stack, b, self.kernel.loops[len(self.kernel.independent) :], env)
+                serial = enter(stack, b, self.serial, env)
                 with b.loop(0, count, name="slot") as slot:
                     self.step(self.neighbour(env, first + slot, slot, carried), serial)
+            if self.kernel.last:
+                with b.loop(0, count, name="slot") as slot:
+                    self.finish(self.neighbour(env, first + slot, slot, carried))
 
     def carried(self, slots: int) -> dict[str, Variable]:
         """Room for what chains carry."""
@@ -197,10 +203,16 @@ class Chains:
         for carry in self.kernel.carries:
             chain.carried[carry.name].set(at.cast(at.value(carry.first), carry.dtype))
 
+    def finish(self, chain: Chain) -> None:
+        """Stores what the chain carries behind its last point."""
+        at = Emitter(self.b, self.emitter.layout, chain.env, chain.row, chain.lanes, {})
+        for store in self.kernel.last:
+            self.emitter.store(at, store, chain.carried[store.value].get())
+
     def step(self, chain: Chain, serial: Environment) -> None:
         """One point of a chain, if the kernel has it."""
-        env = {**serial, **chain.env}
         with ExitStack() as stack:
+            env = enter(stack, self.b, self.exact, {**serial, **chain.env})
             if self.kernel.constraints:
                 probe = Emitter(self.b, self.emitter.layout, env, chain.row, None, {})
                 stack.enter_context(self.b.when(probe.holds(self.kernel.constraints)))

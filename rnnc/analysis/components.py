@@ -26,7 +26,7 @@ class Component:
 
     `gamma` are the offsets that go with `alpha`: statement S at i runs in wave
     `floor(alpha . i + gamma[S])`, up to the first wave's number. `conflict` says why no one vector
-    serves a split.
+    serves a split. A chain of more than one of `chunks` is an associative scan: they run at once.
     """
 
     kind: Kind
@@ -37,6 +37,7 @@ class Component:
     waves: Bound | None = None
     inner: tuple[Component, ...] = ()
     conflict: tuple[Cut, ...] = ()
+    chunks: int = 1
 
 
 def joint(components: Sequence[Component]) -> Component:
@@ -65,7 +66,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`hints` are likely extents: they decide between orders that are all legal."""
+    """`hints` are likely extents: they decide between orders that are all legal.
+
+    `chunks` is how many parts of an affine chain run at once; None leaves it to the cost model.
+    """
 
     order: Order = "auto"
     hints: tuple[tuple[str, int], ...] = ()
+    chunks: int | None = None

@@ -34,6 +34,9 @@ class Machine:
     levels: tuple[tuple[float, float], ...] = ((1e6, 8e10), (1.6e7, 3e10), (float("inf"), 1e10))
     barrier: float = 2.5e-7
     kernel: float = 1.5e-7
+    lanes: int = 16
+    step: float = 1.5e-9  # of one chain, waiting for the step before
+    streams: int = 2  # chains that a core runs in the time of one
 
     def bandwidth(self, resident: float) -> float:
         """How fast a core reads what is read again and again, if that is so large."""
@@ -91,6 +94,42 @@ class CostModel:
         overhead = machine.barrier + machine.kernel * max(1, len(products))
         return waves * (overhead + work)
 
+    def chunks(self, component: Component) -> int:
+        """Into how many parts that run at once an affine chain is best cut; 1: not at all.
+
+        A part is run twice, first to see what it makes of what it begins with.
+        """
+        best, least = 1, self.scanned(component, 1)
+        for chunks in (2**power for power in range(2, 7)):
+            seconds = self.scanned(component, chunks)
+            # A scan must be well worth it: what it reads twice is not counted.
+            if seconds < least / (1.25 if best == 1 else 1):
+                best, least = chunks, seconds
+        return best
+
+    def scanned(self, component: Component, chunks: int) -> float:
+        """Geometric mean over the batches that matter."""
+        assert component.waves is not None
+        machine, steps = self.machine, component.waves.evaluate(self.extents)
+        node = self.graph[component.nodes[0]]
+        points = prod(
+            max(1, extent.evaluate(self.extents))
+            for dim, extent in extents_of(node)
+            if component.timing is None or not component.timing.positions[node.id].coefficient(dim)
+        )
+        shape = [size.constant or 1 for size in node.type.shape]
+        vectors = prod(shape[:-1]) * -(-shape[-1] // machine.lanes) if shape else 1
+        seconds = 1.0
+        for batch in _BATCHES:
+            chains = points * vectors * batch
+            turns = max(1.0, chains * chunks / (machine.cores * machine.streams))
+            if chunks == 1:
+                seconds *= machine.barrier + steps * turns * machine.step
+            else:
+                passes = 2 * steps / chunks * turns + 2 * chunks
+                seconds *= 3 * machine.barrier + passes * machine.step
+        return float(seconds ** (1 / len(_BATCHES)))
+
     def phase(self, found: Product, waves: float, batch: int, resident: float) -> float:
         """One wave's part of a product."""
         machine = self.machine
@@ -111,18 +150,23 @@ class CostModel:
         heavy = max(range(2), key=sizes.__getitem__)
         own = varies(self.graph, node, node.operands[heavy])
         points = weights = 1.0
-        box = tightened(node.domain)
-        for dim in box.dims:
-            extent = extreme(dim.extent, box, 1)
-            count = max(1, (extent or Poly.of(1)).evaluate(self.extents))
+        for dim, extent in extents_of(node):
+            count = max(1, extent.evaluate(self.extents))
             points *= count
-            weights *= count if dim.name in own else 1
+            weights *= count if dim in own else 1
         yield Product(
             max(1.0, points / times),
             max(1.0, weights / times),
             sizes[heavy],
             prod(size.constant or 1 for size in node.type.shape),
         )
+
+
+def extents_of(node: Node) -> Iterable[tuple[str, Poly]]:
+    """The extent of each dim of a statement, at most."""
+    box = tightened(node.domain)
+    for dim in box.dims:
+        yield dim.name, extreme(dim.extent, box, 1) or Poly.of(1)
 
 
 def varies(graph: Graph, node: Node, operand: Operand) -> set[str]:

@@ -72,6 +72,8 @@ class _Writer:
             yield f"{indent}in each: {self.work(component.nodes)}"
         if component.kind == "chain":
             yield f"{indent}every element only waits for itself: no wait between waves"
+        if component.chunks > 1:
+            yield f"{indent}as an associative scan: {component.chunks} parts of it at once"
         for line in self.reasons(component):
             yield f"{indent}{line}"
         if component.kind == "split":

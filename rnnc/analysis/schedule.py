@@ -102,9 +102,14 @@ class Scheduler:
         found = self.space.solved(nodes, edges)
         if not isinstance(found, Component):
             return self.split(nodes, edges, found)
-        if self.options.order != "sequential" and chains(self.space.graph, nodes, self.around):
-            return replace(found, kind="chain")
-        return found
+        step = chains(self.space.graph, nodes, self.around)
+        if step is None or self.options.order == "sequential":
+            return found
+        made = replace(found, kind="chain")
+        if step.form != "affine" or len(step.carried) > 1:
+            return made
+        chunks = self.options.chunks
+        return replace(made, chunks=self.cost.chunks(made) if chunks is None else chunks)
 
     # ---- several recurrences ------------------------------------------------------------------
 

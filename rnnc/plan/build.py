@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from rnnc.analysis.schedule import Component, Schedule
@@ -18,6 +18,7 @@ from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
 from rnnc.plan.plan import (
     Argument,
+    Buffer,
     Define,
     Kernel,
     Parameter,
@@ -27,6 +28,7 @@ from rnnc.plan.plan import (
     Store,
     Waves,
 )
+from rnnc.plan.scan import scan
 from rnnc.plan.storage import Storage, assign
 
 
@@ -38,6 +40,7 @@ class Placed:
     loops: tuple[WaveLoop, ...]
     constraints: tuple[Constraint, ...]
     serial: str | None = None
+    chunks: int = 1
 
 
 # A step before its kernels are built: phases of placed groups.
@@ -70,12 +73,13 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
     batched = batched_nodes(graph)
     storage = assign(graph, stored, batched)
     kernels = KernelBuilder(graph, storage, batched)
+    steps = tuple(step for found in drafts for step in kernels.steps(found))
     inputs = tuple(argument(node, node.id) for node in graph.inputs())
     outputs = tuple(Argument(output.name, output.node, None, None) for output in graph.outputs)
     return Plan(
         graph.name,
         tuple(size.name for size in graph.sizes if size.kind == "extent"),
-        tuple(storage.buffers.values()),
+        (*storage.buffers.values(), *kernels.scratch),
         inputs,
         outputs,
         tuple(
@@ -88,7 +92,7 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
             )
             for node in graph.params()
         ),
-        tuple(step for found in drafts for step in kernels.steps(found)),
+        steps,
     )
 
 
@@ -198,7 +202,7 @@ def chained(
     if len(groups) > 1:
         return None
     order = chain_order(graph, component, nest)
-    return Placed(groups[0], order.loops, order.constraints, order.serial)
+    return Placed(groups[0], order.loops, order.constraints, order.serial, component.chunks)
 
 
 def placed(
@@ -235,16 +239,27 @@ class KernelBuilder:
     graph: Graph
     storage: Storage
     batched: Mapping[str, bool]
+    scratch: list[Buffer] = field(default_factory=list)
 
     def steps(self, found: Draft) -> tuple[Step, ...]:
         body: tuple[Step, ...] = tuple(
-            Phase(merged(tuple(self.kernel(placed) for placed in phase))) for phase in found.phases
+            made for phase in found.phases for made in self.phases(phase)
         )
         body += tuple(step for inner in found.inner for step in self.steps(inner))
         if found.variable is None:
             return body
         assert found.count is not None
         return (Waves(found.variable, found.count, body),)
+
+    def phases(self, group: tuple[Placed, ...]) -> tuple[Phase, ...]:
+        """What may run at once; more than one phase where chains are scanned."""
+        kernels = tuple(self.kernel(placed) for placed in group)
+        if len(group) == 1 and group[0].chunks > 1:
+            found = scan(kernels[0], group[0].group.nodes[0].domain, group[0].chunks)
+            if found is not None:
+                self.scratch.extend(found.buffers)
+                return found.phases
+        return (Phase(merged(kernels)),)
 
     def kernel(self, placed: Placed) -> Kernel:
         nodes = placed.group.nodes

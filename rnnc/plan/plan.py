@@ -95,7 +95,8 @@ class Kernel:
     Different points, rows and elements are independent, and `constraints` are tested at each point.
     But the loops from the one named `serial` on, if any, run in order: all their points, for one
     row and element at the same outer point, are a *chain*. Chains are independent; inside one, what
-    is stored at a point may be loaded at later ones.
+    is stored at a point may be loaded at later ones. After its last point a chain stores what it
+    carries, as `last` says.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Kernel:
     spans: tuple[Span, ...] = ()
     serial: str | None = None
     carries: tuple[Carry, ...] = ()
+    last: tuple[Store, ...] = ()
 
     @property
     def independent(self) -> tuple[WaveLoop, ...]:

@@ -99,9 +99,13 @@ def _kernel(kernel: Kernel, indent: str) -> Iterator[str]:
         yield f"{indent}    {define.name} = {_text(define.value)}"
     for store in kernel.stores:
         yield f"{indent}    {_store(store)}"
+    for store in kernel.last:
+        yield f"{indent}    at last {_store(store)}"
 
 
 def _loop(loop: WaveLoop) -> str:
+    if loop.exact:
+        return f"{loop.name} = {loop.lower}"
     return f"{loop.name} in {loop.lower}..{loop.upper}"
 
 

@@ -18,7 +18,7 @@ from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Op
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
-from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Waves
+from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Store, Waves
 
 Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
@@ -81,16 +81,18 @@ class Simulator:
         outside = replace(kernel, loops=kernel.independent, constraints=())
         for outer in self.points(outside, env, 0):
             self.memory = {name: memory.copy() for name, memory in before.items()}
-            carried: dict[str, Array] | None = None
+            full, inside = self.space(kernel, outer)
+            carried = {
+                carry.name: np.broadcast_to(self.value(carry.first, inside, {}), full)
+                for carry in kernel.carries
+            }
             for point in self.points(kernel, outer, len(outside.loops)):
-                if carried is None:
-                    _, rows = self.space(kernel, point)
-                    carried = {c.name: self.value(c.first, rows, {}) for c in kernel.carries}
                 local, writes = self.compute(kernel, point, carried)
                 carried = {carry.name: local[carry.value] for carry in kernel.carries}
                 for name, place, value in writes:
                     self.memory[name][place] = value
                 written += writes
+            written += self.writes(kernel.last, inside, carried)
         self.memory = before
         return written
 
@@ -122,8 +124,14 @@ class Simulator:
         for define in kernel.defines:
             value = self.value(define.value, env, local)
             local[define.name] = np.broadcast_to(value, full).astype(DTYPES[define.dtype])
+        return local, self.writes(kernel.stores, env, local)
+
+    def writes(
+        self, stores: tuple[Store, ...], env: dict[str, Array], local: dict[str, Array]
+    ) -> list[Write]:
+        """What stores of these values write where."""
         writes: list[Write] = []
-        for store in kernel.stores:
+        for store in stores:
             buffer = self.buffers[store.buffer]
             place = self.place(buffer, store.index, store.element, env, store=True)
             value = local[store.value]
@@ -132,7 +140,7 @@ class Simulator:
             if value.size == 1:
                 value = value.reshape(np.broadcast_shapes(*(np.shape(at) for at in place)))
             writes.append((store.buffer, place, value))
-        return local, writes
+        return writes
 
     def place(
         self,

@@ -1,0 +1,111 @@
+"""Chains cut into chunks compute what the equations say, for any number of chunks and steps."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rnnc.analysis.cost import CostModel, Machine
+from rnnc.analysis.schedule import Options, schedule
+from rnnc.diagnostics import Source
+from rnnc.driver import Compilation, Request
+from rnnc.ir.interpreter import interpret
+from rnnc.passes.bind_sizes import BindSizes
+from rnnc.plan.plan import Plan
+from rnnc.sampling import random_inputs, random_parameters
+from tests.plan.test_chains import MODEL, serial_kernels
+from tests.plan.test_simulation import BATCH, clear_beyond, simulated
+from tests.tolerance import assert_close
+
+TIME, LAYERS = "t in 0..T", "l in 0..L, t in 0..T"
+AFFINE = {
+    "plain": ("h[t] = u * h[t-1] + x[t]\n    h[-1] = s\n    output y[t] = h[t]", TIME),
+    "gated": (
+        """h[t] = (1 - sigmoid(x[t])) * h[t-1] + sigmoid(x[t]) * tanh(x[t])
+    output y[t] = h[t]
+    output last = h[T-1]""",
+        TIME,
+    ),
+    "towards": (
+        "h[t] = h[t-1] + u * (x[t] - h[t-1]) / (1 + x[t]^2)\n    output y[t] = h[t]",
+        TIME,
+    ),
+    "masked": (
+        "h[t] = x[t] - 0.5 * h[t-1] if x[t] > 0 else -h[t-1]\n    output y[t] = h[t]",
+        TIME,
+    ),
+    "zero": ("h[t] = 0.0 * h[t-1] + x[t]\n    output y[t] = h[t]", TIME),
+    "points": (
+        "h[l, t] = u * h[l, t-1] + l * x[t]\n    output y[t] = sum(l: h[l, t])",
+        LAYERS,
+    ),
+    "layers": (
+        """h[l, t] = u * h[l, t-1] + W @ h[l-1, t]
+    h[-1, t] = x[t]
+    output y[t] = h[L-1, t]""",
+        LAYERS,
+    ),
+}
+# Not affine, backwards, or carrying more than one value: they stay as they are.
+OTHERS = {
+    "tanh": ("h[t] = tanh(u * h[t-1] + x[t])\n    output y[t] = h[t]", TIME),
+    "relu": ("h[t] = relu(u * h[t-1] + x[t])\n    output y[t] = h[t]", TIME),
+    "back": ("h[t] = u * h[t+1] + x[t]\n    output y[t] = h[t]", TIME),
+    "two": ("h[t] = u * h[t-1] + b * h[t-2] + x[t]\n    output y[t] = h[t]", TIME),
+}
+
+
+def chunked(equations: str, dims: str, chunks: int) -> Compilation:
+    source = Source("model.rnn", MODEL.format(equations=equations, dims=dims))
+    found = Compilation(source, Request())
+    found.schedule = schedule(found.completed, Options(chunks=chunks))
+    return found
+
+
+def is_scanned(plan: Plan) -> bool:
+    return any(kernel.last for kernel in serial_kernels(plan))
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_affine_chains_are_scanned(name: str) -> None:
+    assert is_scanned(chunked(*AFFINE[name], 4).plan)
+    assert not is_scanned(chunked(*AFFINE[name], 1).plan)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_others_are_not(name: str) -> None:
+    assert not is_scanned(chunked(*OTHERS[name], 4).plan)
+
+
+@pytest.mark.parametrize("chunks", [2, 5])
+@pytest.mark.parametrize("name", AFFINE)
+def test_scans_compute_the_recurrence(name: str, chunks: int) -> None:
+    found = chunked(*AFFINE[name], chunks)
+    graph = BindSizes().run(found.graph)
+    params = random_parameters(graph, 0)
+    for steps, ragged in itertools.product((1, 4, 13), (False, True)):
+        extents = {"T": steps}
+        lengths = {"T": np.array([steps, max(1, steps - 3)])} if ragged else None
+        inputs = random_inputs(graph, extents, BATCH, 1)
+        expected = interpret(graph, extents, inputs, params, lengths=lengths)
+        got = simulated(found, extents, inputs, params, lengths)
+        for output, array in expected.items():
+            if lengths is not None:
+                clear_beyond(got[output], array)
+            assert_close(got[output], array, np.float64, 10 * steps + 10)
+
+
+@pytest.mark.parametrize(
+    ("width", "steps", "cores", "scanned"),
+    [(4, 10_000, 16, True), (4, 50, 16, False), (1024, 10_000, 16, False), (4, 10_000, 1, False)],
+)
+def test_scans_are_for_few_elements_many_steps_and_many_cores(
+    width: int, steps: int, cores: int, scanned: bool
+) -> None:
+    source = Source("m.rnn", MODEL.format(equations=AFFINE["plain"][0], dims=TIME))
+    found = Compilation(source, Request(sizes={"H": width}))
+    [chain] = [c for c in found.schedule.components if c.kind == "chain"]
+    cost = CostModel(found.completed, {"T": steps}, Machine(cores=cores))
+    assert (cost.chunks(chain) > 1) == scanned
