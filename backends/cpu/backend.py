@@ -49,7 +49,7 @@ class CpuBackend:
         from rnnc.runtime.artifact import Artifact
 
         from .entry import entry_source
-        from .library import emit_object, link
+        from .library import emit_objects, link
         from .manifest import manifest
         from .program import functions
         from .target import find_target
@@ -57,9 +57,9 @@ class CpuBackend:
         target = find_target(variant or "host")
         with TemporaryDirectory(prefix="rnnc-") as name:
             folder = Path(name)
-            emit_object(functions(plan, target), target, folder / "model.o")
+            objects = emit_objects(functions(plan, target), target, folder)
             (folder / "entry.c").write_text(entry_source(plan, target))
-            link([folder / "model.o"], folder / "entry.c", target, folder / "model.so")
+            link(objects, folder / "entry.c", target, folder / "model.so")
             library = (folder / "model.so").read_bytes()
         return Artifact(manifest(plan, target, origin), library, origin.source)
 

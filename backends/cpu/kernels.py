@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -15,14 +15,17 @@ from rnnc.plan.plan import Kernel, Store
 from .elements import Emitter, Lanes
 from .layout import Environment, Layout, bound, polynomial, volume
 from .microkernel import Factor as TileFactor
-from .microkernel import Tile, multiply_row, rows_that_fit, share, share_zigzag, sum_into
+from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
 from .packing import Factor, Products, products
 from .target import CpuTarget
-from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
+from .tiles import PassTile, RowTile
+from .tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
 
-_MOST_ROWS = 6  # heights of register tiles: each is code of its own
+_MOST_ROWS = 6  # of a register tile
 _ROW_BLOCK = 48  # rows of one work item: its left operands stay in the first-level cache
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
+
+Used = dict[str, Multiply]  # the functions that kernels call, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,15 @@ class KernelEmitter:
     """Emits one kernel into a function."""
 
     def __init__(
-        self, b: Builder, layout: Layout, target: CpuTarget, kernel: Kernel, single: bool
+        self,
+        b: Builder,
+        layout: Layout,
+        target: CpuTarget,
+        used: Used,
+        kernel: Kernel,
+        single: bool,
     ) -> None:
-        self.b, self.layout, self.target, self.kernel = b, layout, target, kernel
+        self.b, self.layout, self.target, self.used, self.kernel = b, layout, target, used, kernel
         self.single = single or not kernel.batched
         self.lanes = target.lanes("float32")
 
@@ -226,24 +235,11 @@ class KernelEmitter:
         count = found.tiles // together
         with self.tiles(count, tasks) as number:
             tile = b.let(number * int64(together), "tile")
-            sums: list[list[Expr]] = []
-            for step in found.passes:
-                vectors = len(step.slots) * found.width * together
-                factors = [
-                    self.tile_factor(factor, found, tile, together, env) for factor in step.factors
-                ]
-                offsets = [self.vector_offset(factor, env, int64(0)) for factor in step.factors]
-                shape = Tile(1, vectors, self.lanes)
-                sums.append(multiply_row(b, factors, shape, [b.let(o, "at") for o in offsets]))
-            for ahead in range(together):
-                for u in range(found.width):
-                    known: dict[str, Expr] = {}
-                    for step, values in zip(found.passes, sums, strict=True):
-                        for s, slot in enumerate(step.slots):
-                            panel = ahead * len(step.slots) * found.width
-                            known[slot] = values[panel + s * found.width + u]
-                    first = (tile + int64(ahead)) * int64(found.columns) + int64(u * self.lanes)
-                    self.epilogue(found, env, int64(0), b.let(first, "column"), known)
+            tiles = self.row_tile(found, env, tile, together, 1)
+            tiles.place(0, env, int64(0))
+            tiles.multiply(1)
+            with b.loop(0, together, name="u") as ahead:
+                self.epilogue(tiles, env, int64(0), 0, ahead)
 
     def many_rows(self, found: Products, rows: Rows, env: Environment, tasks: Tasks) -> None:
         """Work items: column tile x block of rows, all rows of a tile by the same task."""
@@ -273,86 +269,70 @@ class KernelEmitter:
     ) -> None:
         """Rows start..stop of one column tile, in register tiles of nearly equal height."""
         b = self.b
-        widths = [len(step.slots) * found.width for step in found.passes]
-        most = min(_MOST_ROWS, *(rows_that_fit(width, self.target) for width in widths))
-        sums = [b.local("sums", most * width * self.lanes) for width in widths]
+        tiles = self.row_tile(found, env, tile, 1, _MOST_ROWS)
         count = b.let(stop - start, "count")
-        tiles = b.let(ceiling_quotient(count, most), "tiles")
-        safe = b.let(tirx.Max(tiles, int64(1)), "safe")
+        blocks = b.let(ceiling_quotient(count, tiles.rows), "tiles")
+        safe = b.let(tirx.Max(blocks, int64(1)), "safe")
         height = b.let(quotient(count, safe), "height")
         taller = b.let(remainder(count, safe), "taller")
-        with b.loop(0, tiles, name="m") as m:
+        with b.loop(0, blocks, name="m") as m:
             first = b.let(start + m * height + tirx.Min(m, taller), "first")
             tall = b.let(height + tirx.Cast("int64", tirx.LT(m, taller)), "tall")
-            for size in range(most, 0, -1):
-                with b.when(tirx.EQ(tall, int64(size))):
-                    self.sum_tile(found, rows, env, tile, first, size, sums)
             with b.loop(0, tall, name="r") as r:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
-                for u in range(found.width):
-                    known: dict[str, Expr] = {}
-                    for step, width, memory in zip(found.passes, widths, sums, strict=True):
-                        for s, slot in enumerate(step.slots):
-                            at = r * int64(width * self.lanes)
-                            at = at + int64((s * found.width + u) * self.lanes)
-                            known[slot] = b.let(load(memory, at, self.lanes), "sum")
-                    column = tile * int64(found.columns) + int64(u * self.lanes)
-                    self.epilogue(found, here, batch, b.let(column, "column"), known)
+                tiles.place(r, here, batch)
+            tiles.multiply(tall)
+            with b.loop(0, tall, name="r") as r:
+                here, batch = rows.place(b, b.let(first + r, "row"), env)
+                self.epilogue(tiles, here, batch, r, 0)
 
-    def sum_tile(
-        self,
-        found: Products,
-        rows: Rows,
-        env: Environment,
-        tile: Expr,
-        first: Expr,
-        size: int,
-        sums: Sequence[Buffer],
-    ) -> None:
-        b = self.b
-        placed = [rows.place(b, b.let(first + int64(r), "row"), env) for r in range(size)]
-        for step, memory in zip(found.passes, sums, strict=True):
-            width = len(step.slots) * found.width
-            factors = [self.tile_factor(factor, found, tile, 1, env) for factor in step.factors]
-            offsets = [
-                [b.let(self.vector_offset(factor, here, batch), "at") for factor in step.factors]
-                for here, batch in placed
-            ]
-            sum_into(b, memory, factors, Tile(size, width, self.lanes), offsets)
+    def row_tile(
+        self, found: Products, env: Environment, tile: Expr, together: int, most: int
+    ) -> RowTile:
+        """At most `most` rows of neighbouring column tiles, fewer if registers are few."""
+        widths = [len(step.slots) * found.width * together for step in found.passes]
+        rows = min(most, *(rows_that_fit(width, self.target) for width in widths))
+        passes: list[PassTile] = []
+        for step, width in zip(found.passes, widths, strict=True):
+            shape = Tile(rows, width, self.lanes)
+            panels = tuple(Panels(together, self.prefetch(factor)) for factor in step.factors)
+            multiply = Multiply(shape, panels)
+            self.used[multiply.name] = multiply
+            factors = tuple(
+                self.tile_factor(factor, found, env, tile, rows) for factor in step.factors
+            )
+            sums = self.b.local("sums", rows * shape.columns)
+            passes.append(PassTile(step, multiply, factors, sums))
+        return RowTile(self.b, self.layout, found, tile, rows, tuple(passes))
+
+    def prefetch(self, factor: Factor) -> int:
+        """How far ahead weights are asked for: one row uses each of them once."""
+        if not self.single:
+            return 0
+        return 4 if 96 <= factor.depth <= 320 else 2 if factor.depth > 320 else 0
 
     def tile_factor(
-        self, factor: Factor, found: Products, tile: Expr, together: int, env: Environment
+        self, factor: Factor, found: Products, env: Environment, tile: Expr, rows: int
     ) -> TileFactor:
-        """The panels of `together` neighbouring tiles of a factor's packed weights."""
+        """The packed weights of a factor from `tile` on, and room for the offsets of the rows."""
         b = self.b
         panel = factor.depth * len(factor.gates) * found.columns
         index: Expr = int64(0)
         for loop in factor.loops:
             index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))
-        base = index * int64(found.tiles) + tile
-        panels = tuple(b.let((base + int64(u)) * int64(panel), "panel") for u in range(together))
+        start = b.let((index * int64(found.tiles) + tile) * int64(panel), "panel")
         left = self.layout.places[factor.vector.buffer].memory
-        prefetch = 0
-        if together > 1 or self.single:
-            prefetch = 4 if 96 <= factor.depth <= 320 else 2 if factor.depth > 320 else 0
-        return TileFactor(left, self.layout.packs[factor.pack], panels, factor.depth, prefetch)
-
-    def vector_offset(self, factor: Factor, env: Environment, row: Expr) -> Expr:
-        """Where the vector's element 0 stands for one row."""
-        emitter = Emitter(self.b, self.layout, {**env, factor.contraction: int64(0)}, row, None, {})
-        return emitter.offset(self.layout.places[factor.vector.buffer], factor.vector)
+        offsets = b.local("offsets", rows, "int64")
+        return TileFactor(left, offsets, self.layout.packs[factor.pack], start, factor.depth)
 
     def epilogue(
-        self,
-        found: Products,
-        env: Environment,
-        row: Expr,
-        column: Expr,
-        known: Mapping[str, Expr],
+        self, tiles: RowTile, env: Environment, batch: Expr, row: Expr | int, ahead: Expr | int
     ) -> None:
+        """What follows the sums of one row in one column tile."""
         shape = self.kernel.shape
-        lanes = Lanes(ex.element(len(shape) - 1), column, self.lanes, shape[-1])
-        self.body(env, row, lanes, known, found.skipped)
+        for column, known in tiles.vectors(int64(row), int64(ahead)):
+            lanes = Lanes(ex.element(len(shape) - 1), column, self.lanes, shape[-1])
+            self.body(env, batch, lanes, known, tiles.products.skipped)
 
 
 __all__ = ["KernelEmitter", "Tasks", "polynomial"]

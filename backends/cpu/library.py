@@ -21,28 +21,35 @@ from .tir import Function
 RUNTIME_SOURCES = ("barrier.c", "pool.c")
 
 
-def emit_object(functions: Sequence[Function], target: CpuTarget, path: Path) -> None:
-    """Write the object file with `functions`.
+def emit_objects(functions: Sequence[Function], target: CpuTarget, folder: Path) -> list[Path]:
+    """Write an object file for each function into `folder`.
 
-    They need few of TVM's passes: they hold flat buffers and explicit vectors already. Undefined
-    in the object are `rnnc_barrier` and functions of libm.
+    Undefined in them are `rnnc_barrier`, functions of libm, and what they call of each other.
     """
-    llvm = tvm.target.Target(target.options())
-    module = tvm.IRModule(
-        {str(f.attrs["global_symbol"]): f.with_attr("target", llvm) for f in functions}
-    )
-    module = tirx.transform.LowerIntrin()(module)
-    tvm.get_global_func("target.build.llvm")(module, llvm).write_to_file(str(path))
+    paths: list[Path] = []
+    for function in functions:
+        paths.append(folder / f"{function.attrs['global_symbol']}.o")
+        compiled(function, target).write_to_file(str(paths[-1]))
+    return paths
 
 
 def assembly(functions: Sequence[Function], target: CpuTarget, form: str = "asm") -> str:
     """What LLVM makes of `functions`, as text: form "asm" or "ll"."""
+    return "\n".join(str(compiled(f, target).inspect_source(form)) for f in functions)
+
+
+def compiled(function: Function, target: CpuTarget) -> tvm.runtime.Module:
+    """A module of one function.
+
+    It is alone so that LLVM cannot inline one function into another: what TVM says of aliases, by
+    the names of buffers, holds inside one function. It needs few of TVM's passes, as it holds flat
+    buffers and explicit vectors already.
+    """
     llvm = tvm.target.Target(target.options())
-    module = tvm.IRModule(
-        {str(f.attrs["global_symbol"]): f.with_attr("target", llvm) for f in functions}
-    )
+    name = str(function.attrs["global_symbol"])
+    module = tvm.IRModule({name: function.with_attr("target", llvm)})
     module = tirx.transform.LowerIntrin()(module)
-    return str(tvm.get_global_func("target.build.llvm")(module, llvm).inspect_source(form))
+    return tvm.get_global_func("target.build.llvm")(module, llvm)
 
 
 def find_compiler(architecture: str) -> list[str]:
@@ -70,6 +77,7 @@ def link(objects: Sequence[Path], glue: Path, target: CpuTarget, output: Path) -
         command = [
             *find_compiler(target.architecture),
             *("-std=gnu11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-s"),
+            "-Wl,-Bsymbolic",  # another model's functions have the same names
             *("-I", str(runtime), "-o", str(output)),
             *(str(path) for path in (*objects, *sources)),
             *("-lpthread", "-lm"),

@@ -10,9 +10,9 @@ each has its own offset, which is how the points of a wave share one matmul.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 
@@ -21,13 +21,13 @@ from .tir import (
     Buffer,
     Builder,
     Expr,
-    ceiling_quotient,
+    Function,
+    address,
     constant,
     int64,
     load,
     multiply_add,
     quotient,
-    remainder,
     splat,
 )
 
@@ -62,27 +62,100 @@ def rows_that_fit(vectors: int, target: CpuTarget) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Panels:
+    """The weights of a factor: `count` panels side by side, `prefetch` rows of k asked for ahead.
+
+    The tile's columns are those of the first panel, then of the next; 0: nothing is asked for.
+    """
+
+    count: int = 1
+    prefetch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Factor:
     """One summand of a matmul: `left[row_offset + k] * panel[panel_offset + k * columns ...]`.
 
-    `panels` are the offsets of the panels that lie side by side in the tile: their columns follow
-    one another, each with `Tile.vectors / len(panels)` vectors.
+    `offsets` says where each row of the tile begins in `left`; the panels begin at `start`.
     """
 
     left: Buffer
+    offsets: Buffer
     weights: Buffer
-    panels: tuple[Expr, ...]
+    start: Expr
     depth: int
-    prefetch: int = 0  # how many k ahead the weights are asked for; 0: not at all
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply:
+    """A function that sums products of tiles of at most `tile.rows` rows, any depth.
+
+    It is a function because every kernel of a model has such products: its code, of which there is
+    a loop for each height, is emitted and compiled once.
+
+        int32_t name(int64_t rows, float *sums,
+                     {const float *left, const int64_t *offsets, const float *weights,
+                      int64_t depth} for each factor)
+
+    writes `sums[row][column]`, overwriting what was there.
+    """
+
+    tile: Tile
+    factors: tuple[Panels, ...]
+
+    @property
+    def name(self) -> str:
+        factors = "".join(f"_{panels.count}_{panels.prefetch}" for panels in self.factors)
+        return f"rnnc_multiply_{self.tile.rows}x{self.tile.vectors}{factors}"
+
+    def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
+        """The sums of `rows` rows, to `sums`."""
+        arguments = [int64(rows), address(sums, 0)]
+        for factor in factors:
+            arguments += [address(factor.left, 0), address(factor.offsets, 0)]
+            arguments += [address(factor.weights, factor.start), int64(factor.depth)]
+        b.call(self.name, *arguments)
+
+    def function(self) -> Function:
+        b = Builder(self.name)
+        rows, sums = b.scalar("rows"), b.pointer("sums")
+        operands = [
+            Operands(
+                b.pointer(f"left{number}"),
+                b.pointer(f"offsets{number}", "int64"),
+                b.pointer(f"weights{number}"),
+                b.scalar(f"depth{number}"),
+                panels,
+            )
+            for number, panels in enumerate(self.factors)
+        ]
+        for height in range(self.tile.rows, 0, -1):
+            with b.when(tirx.EQ(rows, int64(height))):
+                accumulators = Accumulators(b, replace(self.tile, rows=height))
+                for operand in operands:
+                    accumulators.add_product(operand)
+                accumulators.store(sums)
+        return b.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """The parameters of `Multiply` for one factor."""
+
+    left: Buffer
+    offsets: Buffer
+    weights: Buffer
+    depth: Expr
+    panels: Panels
 
 
 class Accumulators:
     """The accumulators of a tile, zero at first."""
 
-    def __init__(self, b: Builder, tile: Tile, dtype: str) -> None:
+    def __init__(self, b: Builder, tile: Tile) -> None:
         self.tile = tile
         self._builder = b
-        self._memory = b.local("acc", tile.rows * tile.columns, dtype)
+        self._memory = b.local("acc", tile.rows * tile.columns)
         zero = constant(0, load(self._memory, 0, tile.lanes))
         for row in range(tile.rows):
             for vector in range(tile.vectors):
@@ -97,26 +170,34 @@ class Accumulators:
     def _offset(self, row: int, vector: int) -> int:
         return (row * self.tile.vectors + vector) * self.tile.lanes
 
-    def add_product(self, factor: Factor, rows: Sequence[Expr]) -> None:
-        """Add `factor`; `rows` are the offsets in `factor.left` of the tile's rows."""
-        b, tile = self._builder, self.tile
-        width = tile.vectors // len(factor.panels)
-        with b.loop(0, factor.depth, name="k") as k:
+    def store(self, sums: Buffer) -> None:
+        """All of them, row by row."""
+        for row in range(self.tile.rows):
+            for vector in range(self.tile.vectors):
+                self._builder.store(sums, self._offset(row, vector), self.get(row, vector))
+
+    def add_product(self, given: Operands) -> None:
+        b, tile, panels = self._builder, self.tile, given.panels
+        width = tile.vectors // panels.count
+        rows = [b.let(load(given.offsets, row), "at") for row in range(tile.rows)]
+        panel = given.depth * int64(width * tile.lanes)
+        bases = [b.let(panel * int64(number), "panel") for number in range(panels.count)]
+        with b.loop(0, given.depth, name="k") as k:
             row_of_panel = k * int64(width * tile.lanes)
-            starts = [b.let(panel + row_of_panel) for panel in factor.panels]
+            starts = [b.let(base + row_of_panel) for base in bases]
             places = [
                 start + int64(vector * tile.lanes) for start in starts for vector in range(width)
             ]
-            if factor.prefetch:
-                ahead = int64(factor.prefetch * width * tile.lanes)
+            if panels.prefetch:
+                ahead = int64(panels.prefetch * width * tile.lanes)
                 for place in places:
-                    b.prefetch(factor.weights, place + ahead)
+                    b.prefetch(given.weights, place + ahead)
 
             def column(vector: int) -> Expr:
-                return b.let(load(factor.weights, places[vector], tile.lanes), "w")
+                return b.let(load(given.weights, places[vector], tile.lanes), "w")
 
             def value(row: int) -> Expr:
-                return b.let(splat(load(factor.left, rows[row] + k), tile.lanes), "a")
+                return b.let(splat(load(given.left, rows[row] + k), tile.lanes), "a")
 
             def multiply(row: int, vector: int, left: Expr, right: Expr) -> None:
                 self.set(row, vector, multiply_add(left, right, self.get(row, vector)))
@@ -134,89 +215,6 @@ class Accumulators:
                     left = value(row)
                     for vector in range(tile.vectors):
                         multiply(row, vector, left, columns[vector])
-
-
-# What to do with a row of finished sums: (row of the whole matmul, its vectors).
-Epilogue = Callable[[Expr, list[Expr]], None]
-# Where row `row` of the whole matmul begins in each factor's left operand.
-RowOffsets = Callable[[Expr], Sequence[Expr]]
-
-
-def multiply_rows(
-    b: Builder,
-    factors: Sequence[Factor],
-    tile: Tile,
-    first: Expr,
-    count: Expr,
-    row_offsets: RowOffsets,
-    epilogue: Epilogue,
-    dtype: str = "float32",
-) -> None:
-    """All factors summed for rows first..first+count of one panel, then the epilogue for each row.
-
-    Rows go in tiles of nearly equal height, at most `tile.rows`. There is one inner loop for each
-    height and one epilogue for all: sums pass through a piece of stack between them, which costs
-    a few cycles a row and saves as many copies of the epilogue as there are heights.
-    """
-    sums = b.local("sums", tile.rows * tile.columns, dtype)
-    tiles = b.let(ceiling_quotient(count, tile.rows), "tiles")
-    safe = b.let(tirx.Select(tirx.GT(tiles, int64(0)), tiles, int64(1)))
-    height = b.let(quotient(count, safe), "height")
-    taller = b.let(remainder(count, safe), "taller")  # so many tiles have one row more
-    with b.loop(0, tiles, name="m") as m:
-        extra = tirx.Select(tirx.LT(m, taller), m, taller)
-        start = b.let(first + m * height + extra, "start")
-        rows = b.let(height + tirx.Cast("int64", tirx.LT(m, taller)), "rows")
-        for size in range(tile.rows, 0, -1):
-            with b.when(tirx.EQ(rows, int64(size))):
-                part = Tile(size, tile.vectors, tile.lanes)
-                offsets = [
-                    [b.let(offset) for offset in row_offsets(start + int64(row))]
-                    for row in range(size)
-                ]
-                sum_into(b, sums, factors, part, offsets, dtype)
-        with b.loop(0, rows, name="r") as r:
-            base = b.let(r * int64(tile.columns))
-            vectors = [
-                b.let(load(sums, base + int64(v * tile.lanes), tile.lanes), "sum")
-                for v in range(tile.vectors)
-            ]
-            epilogue(b.let(start + r, "row"), vectors)
-
-
-def sum_into(
-    b: Builder,
-    sums: Buffer,
-    factors: Sequence[Factor],
-    tile: Tile,
-    offsets: Sequence[Sequence[Expr]],
-    dtype: str = "float32",
-) -> None:
-    """The sums of one tile, to the stack; `offsets` gives each row's place in each factor."""
-    accumulators = Accumulators(b, tile, dtype)
-    for number, factor in enumerate(factors):
-        accumulators.add_product(factor, [of_row[number] for of_row in offsets])
-    for row in range(tile.rows):
-        for vector in range(tile.vectors):
-            place = row * tile.columns + vector * tile.lanes
-            b.store(sums, place, accumulators.get(row, vector))
-
-
-def multiply_row(
-    b: Builder,
-    factors: Sequence[Factor],
-    tile: Tile,
-    rows: Sequence[Expr],
-    dtype: str = "float32",
-) -> list[Expr]:
-    """The one-row tile: its sums, for an epilogue written in place.
-
-    `rows` gives the row's offset in each factor's left operand.
-    """
-    accumulators = Accumulators(b, Tile(1, tile.vectors, tile.lanes), dtype)
-    for factor, offset in zip(factors, rows, strict=True):
-        accumulators.add_product(factor, [offset])
-    return [b.let(accumulators.get(0, vector), "sum") for vector in range(tile.vectors)]
 
 
 @contextmanager
@@ -242,16 +240,3 @@ def share_zigzag(
     with b.loop(lower, upper, name="n") as n:
         backward = tirx.NE(turn & int64(1), int64(0))
         yield b.let(tirx.Select(backward, lower + upper - int64(1) - n, n), "n")
-
-
-__all__ = [
-    "Accumulators",
-    "Epilogue",
-    "Factor",
-    "Tile",
-    "multiply_row",
-    "multiply_rows",
-    "rows_that_fit",
-    "share",
-    "share_zigzag",
-]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 
 from .chains import emit_chains
-from .kernels import KernelEmitter, Tasks
+from .kernels import KernelEmitter, Tasks, Used
 from .layout import Environment, Layout, bound, declare
 from .packing import Factor, products
 from .target import CpuTarget
@@ -20,11 +20,18 @@ SINGLE, GENERAL, PREPARE = "rnnc_forward_single", "rnnc_forward_general", "rnnc_
 
 
 def functions(plan: Plan, target: CpuTarget) -> tuple[Function, ...]:
-    """`rnnc_forward_single`, `rnnc_forward_general`, and `rnnc_prepare_single` if there is one."""
-    made = [function(plan, target, SINGLE, True), function(plan, target, GENERAL, False)]
+    """`rnnc_forward_single`, `rnnc_forward_general`, and `rnnc_prepare_single` if there is one.
+
+    Behind them the functions that they call.
+    """
+    used: Used = {}
+    made = [
+        function(plan, target, used, SINGLE, True),
+        function(plan, target, used, GENERAL, False),
+    ]
     if plan.preparation is not None:
-        made.append(function(plan.preparation, target, PREPARE, True))
-    return tuple(made)
+        made.append(function(plan.preparation, target, used, PREPARE, True))
+    return (*made, *(multiply.function() for multiply in used.values()))
 
 
 def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
@@ -46,13 +53,13 @@ def kernels(steps: Sequence[Step]) -> list[Kernel]:
     return found
 
 
-def function(plan: Plan, target: CpuTarget, name: str, single: bool) -> Function:
+def function(plan: Plan, target: CpuTarget, used: Used, name: str, single: bool) -> Function:
     b = Builder(name)
     packs = tuple(factor.pack for _, _, factor in packed(plan, target))
     layout = declare(b, plan, packs, target.lanes("float32"), single)
     task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
     barrier = b.scalar("barrier", "handle")
-    walker = Walker(b, layout, target, single, task, count, barrier)
+    walker = Walker(b, layout, target, used, single, task, count, barrier)
     walker.steps(plan.steps, dict(layout.extents), None)
     return b.finish()
 
@@ -65,13 +72,14 @@ class Walker:
         b: Builder,
         layout: Layout,
         target: CpuTarget,
+        used: Used,
         single: bool,
         task: Expr,
         count: Expr,
         barrier: Expr,
     ) -> None:
         self.b, self.layout, self.target, self.single = b, layout, target, single
-        self.task, self.count, self.barrier = task, count, barrier
+        self.used, self.task, self.count, self.barrier = used, task, count, barrier
 
     def steps(self, steps: Sequence[Step], env: Environment, turn: Expr | None) -> None:
         for step in steps:
@@ -88,7 +96,9 @@ class Walker:
         tasks = Tasks(self.task, self.count, turn)
         for kernel in phase.kernels:
             with self.b.block():
-                emitter = KernelEmitter(self.b, self.layout, self.target, kernel, self.single)
+                emitter = KernelEmitter(
+                    self.b, self.layout, self.target, self.used, kernel, self.single
+                )
                 if kernel.serial is None:
                     emitter.emit(env, tasks)
                 else:

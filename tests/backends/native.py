@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnc.backends.cpu.library import emit_object, link
+from rnnc.backends.cpu.library import emit_objects, link
 from rnnc.backends.cpu.target import CpuTarget, host
 from rnnc.backends.cpu.tir import Function
 
@@ -19,10 +19,7 @@ def build(
     The loader knows libraries by their path: every library needs a directory of its own.
     """
     target = target or host()
-    objects = []
-    if functions:
-        objects.append(directory / "kernels.o")
-        emit_object(functions, target, objects[0])
+    objects = emit_objects(functions, target, directory)
     source = directory / "glue.c"
     source.write_text(glue)
     link(objects, source, target, directory / "test.so")

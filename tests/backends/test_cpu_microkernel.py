@@ -10,22 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rnnc.backends.cpu.library import assembly
-from rnnc.backends.cpu.microkernel import (
-    Factor,
-    Tile,
-    multiply_row,
-    multiply_rows,
-    rows_that_fit,
-    share,
-)
+from rnnc.backends.cpu.microkernel import Factor, Multiply, Panels, Tile, rows_that_fit
 from rnnc.backends.cpu.target import NAMED, CpuTarget, host
 from rnnc.backends.cpu.tir import (
     Builder,
-    Expr,
-    Function,
     first_lanes,
     int64,
-    load,
     masked_load,
 )
 
@@ -33,43 +23,20 @@ from tests.backends.native import build
 from tests.tolerance import assert_close
 
 DEPTHS = (7, 16)
+MOST = 15
 GLUE = """
 #include "rnnc_runtime.h"
-int32_t product(void *, void *, void *, void *, void *, void *, int64_t, int32_t, int32_t);
-RNNC_EXPORT void call(void *result, void *a, void *b, void *v, void *w, void *where, int64_t rows) {
-  for (int32_t task = 0; task < 3; task++)
-    product(result, a, b, v, w, where, rows, task, 3);
-}
+int32_t {name}(int64_t, void *, void *, void *, void *, int64_t, void *, void *, void *, int64_t);
+RNNC_EXPORT void call(void *sums, void *a, void *b, void *v, void *w, void *where, int64_t rows) {{
+  {name}(rows, sums, a, where, v, {depths[0]}, b, where, w, {depths[1]});
+}}
 """
 
 
-def product(
-    target: CpuTarget, panels: int, vectors: int, depths: tuple[int, ...] = DEPTHS
-) -> Function:
-    """result[row] = a[where[row] ...] @ v + b[where[row] ...] @ w, panel by panel."""
-    lanes = target.lanes("float32")
-    b = Builder("product")
-    result, a, c, v, w = (b.pointer(name) for name in ("result", "a", "b", "v", "w"))
-    where = b.pointer("where", "int64")
-    rows, task, tasks = b.scalar("rows"), b.scalar("task", "int32"), b.scalar("tasks", "int32")
-    tile = Tile(rows_that_fit(vectors, target), vectors, lanes)
-    with share(b, panels, task, tasks) as panel:
-        starts = [b.let(panel * int64(depth * tile.columns)) for depth in depths]
-        factors = [
-            Factor(left, weights, (start,), depth)
-            for left, weights, start, depth in zip((a, c), (v, w), starts, depths, strict=False)
-        ]
-
-        def offsets(row: Expr) -> list[Expr]:
-            return [load(where, row)] * len(factors)
-
-        def store(row: Expr, sums: list[Expr]) -> None:
-            start = row * int64(panels * tile.columns) + panel * int64(tile.columns)
-            for vector, value in enumerate(sums):
-                b.store(result, start + int64(vector * lanes), value)
-
-        multiply_rows(b, factors, tile, int64(0), rows, offsets, store)
-    return b.finish()
+def product(target: CpuTarget, vectors: int, factors: int = 2) -> Multiply:
+    """The highest tile of so many vectors."""
+    tile = Tile(rows_that_fit(vectors, target), vectors, target.lanes("float32"))
+    return Multiply(tile, (Panels(),) * factors)
 
 
 def packed(weights: NDArray[np.float32], panels: int) -> NDArray[np.float32]:
@@ -80,42 +47,42 @@ def packed(weights: NDArray[np.float32], panels: int) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("vectors", [1, 3, 4, 8])
 def test_rows_anywhere(vectors: int, tmp_path: Path) -> None:
-    panels, lanes = 3, host().lanes("float32")
-    library = build(tmp_path, [product(host(), panels, vectors)], GLUE)
+    multiply = product(host(), vectors)
+    glue = GLUE.format(name=multiply.name, depths=DEPTHS)
+    library = build(tmp_path, [multiply.function()], glue)
     random = np.random.default_rng(vectors)
-    columns = panels * vectors * lanes
+    columns = multiply.tile.columns
     v, w = (random.standard_normal((depth, columns)).astype("f") for depth in DEPTHS)
     a, b = (random.standard_normal(500).astype("f") for _ in DEPTHS)
-    for rows in (0, 1, 2, 3, 5, 6, 7, 13, 32):
-        where = random.integers(0, 480, rows)
+    for rows in range(multiply.tile.rows + 1):
+        where = random.integers(0, 480, MOST)
         left = [
-            np.stack([x[at : at + depth] for at in where]) if rows else np.zeros((0, depth))
+            np.stack([x[at : at + depth] for at in where])
             for x, depth in zip((a, b), DEPTHS, strict=True)
         ]
         expected = left[0].astype("d") @ v + left[1].astype("d") @ w
         result = np.full((rows + 1, columns), 7, "f")
-        arrays = (result, a, b, packed(v, panels), packed(w, panels), where)
+        arrays = (result, a, b, v, w, where)
         library.call(*(ctypes.c_void_p(x.ctypes.data) for x in arrays), ctypes.c_int64(rows))
-        assert_close(result[:rows], expected, np.float32)
+        assert_close(result[:rows], expected[:rows], np.float32)
         assert (result[rows] == 7).all()  # nothing is written beyond the rows
 
 
 @pytest.mark.parametrize("prefetch", [0, 4])
 def test_one_row_over_two_panels(prefetch: int, tmp_path: Path) -> None:
     lanes, depth = host().lanes("float32"), 19
+    multiply = Multiply(Tile(1, 6, lanes), (Panels(2, prefetch),))
     b = Builder("row")
     result, left, weights = b.pointer("result"), b.pointer("left"), b.pointer("weights")
-    panels = (int64(0), int64(depth * 3 * lanes))
-    factor = Factor(left, weights, panels, depth, prefetch)
-    sums = multiply_row(b, [factor], Tile(1, 6, lanes), [int64(5)])
-    for vector, value in enumerate(sums):
-        b.store(result, vector * lanes, value)
+    offsets = b.local("offsets", 1, "int64")
+    b.store(offsets, 0, int64(5))
+    multiply.call(b, 1, result, [Factor(left, offsets, weights, int64(0), depth)])
     glue = """
     #include "rnnc_runtime.h"
     int32_t row(void *, void *, void *);
     RNNC_EXPORT void call(void *r, void *a, void *w) { row(r, a, w); }
     """
-    library = build(tmp_path, [b.finish()], glue)
+    library = build(tmp_path, [b.finish(), multiply.function()], glue)
     random = np.random.default_rng(1)
     a, w = random.standard_normal(24).astype("f"), random.standard_normal((depth, 6 * lanes))
     actual = np.zeros(6 * lanes, "f")
@@ -126,7 +93,7 @@ def test_one_row_over_two_panels(prefetch: int, tmp_path: Path) -> None:
 
 def highest_inner_loop(target: CpuTarget, vectors: int) -> list[str]:
     """The instructions of the loop with the most multiplications that jumps to its own start."""
-    text = assembly([product(target, 2, vectors, (256,))], target)
+    text = assembly([product(target, vectors, 1).function()], target)
     parts = re.split(r"^(\.LBB[\w]+):", text, flags=re.M)
     loops = []
     for label, body in zip(parts[1::2], parts[2::2], strict=True):
