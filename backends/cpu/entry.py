@@ -12,6 +12,7 @@ from rnnc.plan.plan import Buffer, Plan
 from .layout import BYTES, MEMORY, inner_shape, volume
 from .program import GENERAL, PREPARE, SINGLE, packed
 from .target import CpuTarget
+from .work import WORTH_A_THREAD, WORTH_SHARING
 
 _ALIGNMENT = 64
 _SLACK = 64  # bytes behind each state buffer: vectors may be read beyond its last element
@@ -19,6 +20,10 @@ _SLACK = 64  # bytes behind each state buffer: vectors may be read beyond its la
 _COMMON = """\
 /* Made by rnnc from the model '{model}'. */
 #include "rnnc_runtime.h"
+
+/* Multiply-adds from which on a phase of a loop, and a call, are shared among threads. */
+RNNC_EXPORT int64_t rnnc_worth_sharing = {worth_sharing};
+RNNC_EXPORT int64_t rnnc_worth_a_thread = {worth_a_thread};
 
 typedef struct call {{
   void *const *pointers;
@@ -33,6 +38,7 @@ static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
 _ENTRY = """
 int32_t {single}({arguments});
 int32_t {general}({arguments});
+int32_t rnnc_{entry}_work(int64_t *{work_sizes});
 
 /* Where each state buffer begins in the workspace; returns its size in bytes. */
 static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
@@ -58,7 +64,9 @@ static void run_{entry}(void *argument, int32_t task, int32_t num_tasks, void *b
 RNNC_EXPORT int32_t rnnc_{entry}(const rnnc_runtime *runtime, int32_t threads,
                                  void *const *pointers, const int64_t *sizes) {{
   call c = {{pointers, sizes, pointers[{workspace}]}};
-  if (runtime && threads > 1)
+  int64_t work;
+  rnnc_{entry}_work(&work{worked});
+  if (runtime && threads > 1 && work >= rnnc_worth_a_thread)
     runtime->parallel(run_{entry}, &c, threads);
   else
     run_{entry}(&c, 0, 1, 0);
@@ -82,7 +90,10 @@ def strided(plan: Plan) -> list[Buffer]:
 
 def entry_source(plan: Plan, target: CpuTarget) -> str:
     """The C source of `rnnc_forward` and, for a plan with a preparation, `rnnc_prepare`."""
-    text = _COMMON.format(model=plan.name) + entry(plan, target, "forward", SINGLE, GENERAL)
+    text = _COMMON.format(
+        model=plan.name, worth_sharing=WORTH_SHARING, worth_a_thread=WORTH_A_THREAD
+    )
+    text += entry(plan, target, "forward", SINGLE, GENERAL)
     if plan.preparation is not None:
         text += entry(plan.preparation, target, "prepare", PREPARE, PREPARE)
     return text
@@ -110,7 +121,8 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
         if buffer.role in ("input", "output"):
             start = sizes[buffer.name]
             numbers += [f"c->sizes[{start + n}]" for n in range(len(buffer.dims) + 1)]
-    types += ["int64_t"] * len(numbers) + ["int32_t", "int32_t", "void *"]
+    types += ["int64_t"] * len(numbers) + ["int32_t", "int32_t", "void *", "int64_t"]
+    tasks = ("task", "num_tasks", "barrier", "rnnc_worth_sharing")
     batch = len(plan.extents)
     names = [f"  const int64_t {own} = sizes[{n}];" for n, own in enumerate(plan.extents)]
     names += [f"  const int64_t batch = sizes[{batch}];", "  (void)batch;"]
@@ -124,7 +136,9 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
         places="\n".join(placement(number, buffer, lanes) for number, buffer in enumerate(states)),
         states=len(states),
         batch=batch,
-        passed=",\n      ".join([*passed, *numbers, "task", "num_tasks", "barrier"]),
+        passed=",\n      ".join([*passed, *numbers, *tasks]),
+        work_sizes=", int64_t" * (batch + 1),
+        worked="".join(f", sizes[{n}]" for n in range(batch + 1)),
         workspace=len(callers) + packs + len(plan.extents),
     )
 

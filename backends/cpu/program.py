@@ -1,11 +1,15 @@
 """A plan as SPMD functions: one for a batch of one row, one for any batch, one that prepares.
 
-Every task walks the same steps and takes its share of each kernel; a barrier ends every phase.
+Every task walks the same steps and takes its share of each kernel; a barrier ends every phase. A
+loop whose phases are all too small to share is left to the first task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvm import tirx
 
 from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 
@@ -15,12 +19,14 @@ from .layout import Environment, Layout, bound, declare
 from .packing import Factor, products
 from .target import CpuTarget
 from .tir import Builder, Expr, Function
+from .work import largest_phase, total
 
 SINGLE, GENERAL, PREPARE = "rnnc_forward_single", "rnnc_forward_general", "rnnc_prepare_single"
+NOBODY = -1  # in the place of a task at a barrier: there is nobody to wait for
 
 
 def functions(plan: Plan, target: CpuTarget) -> tuple[Function, ...]:
-    """`rnnc_forward_single`, `rnnc_forward_general`, and `rnnc_prepare_single` if there is one.
+    """`rnnc_forward_single`, `_general` and `_work`; with a preparation also `rnnc_prepare_...`.
 
     Behind them the functions that they call.
     """
@@ -28,10 +34,21 @@ def functions(plan: Plan, target: CpuTarget) -> tuple[Function, ...]:
     made = [
         function(plan, target, used, SINGLE, True),
         function(plan, target, used, GENERAL, False),
+        work_of_call(plan, "forward"),
     ]
     if plan.preparation is not None:
         made.append(function(plan.preparation, target, used, PREPARE, True))
+        made.append(work_of_call(plan.preparation, "prepare"))
     return (*made, *(multiply.function() for multiply in used.values()))
+
+
+def work_of_call(plan: Plan, name: str) -> Function:
+    """`rnnc_NAME_work(int64_t *result, extents..., batch)`: multiply-adds of a call."""
+    b = Builder(f"rnnc_{name}_work")
+    result = b.pointer("result", "int64")
+    extents = {name: b.scalar(name) for name in plan.extents}
+    b.store(result, 0, total(plan.steps, extents, b.scalar("batch")))
+    return b.finish()
 
 
 def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
@@ -58,10 +75,18 @@ def function(plan: Plan, target: CpuTarget, used: Used, name: str, single: bool)
     packs = tuple(factor.pack for _, _, factor in packed(plan, target))
     layout = declare(b, plan, packs, target.lanes("float32"), single)
     task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
-    barrier = b.scalar("barrier", "handle")
-    walker = Walker(b, layout, target, used, single, task, count, barrier)
+    barrier, worth = b.scalar("barrier", "handle"), b.scalar("worth_sharing")
+    walker = Walker(b, layout, target, used, single, task, count, barrier, worth)
     walker.steps(plan.steps, dict(layout.extents), None)
     return b.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """How many tasks share the steps; `alone`: only the first one walks them."""
+
+    count: Expr
+    alone: Expr
 
 
 class Walker:
@@ -77,9 +102,11 @@ class Walker:
         task: Expr,
         count: Expr,
         barrier: Expr,
+        worth: Expr,
     ) -> None:
         self.b, self.layout, self.target, self.single = b, layout, target, single
-        self.used, self.task, self.count, self.barrier = used, task, count, barrier
+        self.used, self.task, self.barrier, self.worth = used, task, barrier, worth
+        self.team = Team(count, tirx.const(False, "bool"))
 
     def steps(self, steps: Sequence[Step], env: Environment, turn: Expr | None) -> None:
         for step in steps:
@@ -89,11 +116,24 @@ class Walker:
                 self.phase(step, env, turn)
 
     def waves(self, waves: Waves, env: Environment) -> None:
-        with self.b.loop(0, bound(waves.count, env), name=waves.variable) as wave:
+        b, outer = self.b, self.team
+        most = largest_phase((waves,), env, self.layout.batch)
+        small = b.let(tirx.LT(most, self.worth), "small")
+        self.team = Team(
+            b.let(tirx.Select(small, tirx.const(1, "int32"), outer.count), "tasks"),
+            tirx.Or(outer.alone, small),
+        )
+        mine = tirx.Or(tirx.EQ(self.task, 0), tirx.Not(self.team.alone))
+        count = bound(waves.count, env)
+        with b.when(mine), b.loop(0, count, name=waves.variable) as wave:
             self.steps(waves.body, {**env, waves.variable: wave}, wave)
+        # The others come here at once if the loop is not theirs; its last phase has met if it is.
+        with b.when(tirx.And(small, tirx.Not(outer.alone))):
+            b.call("rnnc_barrier", self.barrier, self.task)
+        self.team = outer
 
     def phase(self, phase: Phase, env: Environment, turn: Expr | None) -> None:
-        tasks = Tasks(self.task, self.count, turn)
+        tasks = Tasks(self.task, self.team.count, turn)
         for kernel in phase.kernels:
             with self.b.block():
                 emitter = KernelEmitter(
@@ -103,4 +143,6 @@ class Walker:
                     emitter.emit(env, tasks)
                 else:
                     emit_chains(emitter, env, tasks)
-        self.b.call("rnnc_barrier", self.barrier, self.task)
+        # Also who is alone calls: nothing may be moved from one phase into another.
+        seat = tirx.Select(self.team.alone, tirx.const(NOBODY, "int32"), self.task)
+        self.b.call("rnnc_barrier", self.barrier, seat)

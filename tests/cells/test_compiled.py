@@ -17,6 +17,7 @@ from rnnc.runtime.model import BoundModel, Model
 from tests.oracles.arrays import Array, Arrays
 from tests.oracles.case import Case
 from tests.oracles.cases import CASES
+from tests.threads import share_everything
 from tests.tolerance import assert_close
 
 BATCH = 3
@@ -40,7 +41,7 @@ def compiled(case: Case) -> Model:
     text = case.text or driver.standard_source(case.file).text
     source = Source(f"{case.file}.rnn", text)
     request = driver.Request(case.model, case.statics, {}, "cpu")
-    return driver.Compilation(source, request).load()
+    return share_everything(driver.Compilation(source, request).load())
 
 
 def single(arrays: Mapping[str, Array]) -> dict[str, Array]:

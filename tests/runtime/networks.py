@@ -15,6 +15,7 @@ from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array
 from rnnc.runtime.model import BoundModel, Model
 from rnnc.sampling import random_inputs, random_parameters
+from tests.threads import share_everything
 from tests.tolerance import assert_close
 
 SIZES: dict[str, tuple[str, dict[str, StaticValue]]] = {
@@ -144,7 +145,7 @@ def network(name: str) -> Network:
         file, sizes = SIZES[name]
         source = standard_source(file)
     compilation = Compilation(source, Request(name, sizes))
-    model = compilation.load()
+    model = share_everything(compilation.load())
     params = random_parameters(compilation.graph, 0)
     return Network(compilation.graph, model, params, model.bind(params))
 

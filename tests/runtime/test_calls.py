@@ -11,6 +11,7 @@ import pytest
 from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.pointwise import Array
 from tests.runtime.networks import SIZES, assert_outputs, network
+from tests.threads import set_thresholds
 from tests.tolerance import tolerance
 
 NAMES = sorted(SIZES)
@@ -185,6 +186,23 @@ def test_repetitions_are_equal(name: str, threads: int) -> None:
     for _ in range(20):
         for output, value in net.bound.run(inputs, threads=threads).items():
             np.testing.assert_array_equal(value, first[output])
+
+
+@pytest.mark.parametrize("thresholds", [(10**9, 0), (0, 10**9), (3000, 0)], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_worth_sharing_is_left_to_one_thread(
+    name: str, thresholds: tuple[int, int]
+) -> None:
+    net = network(name)
+    inputs = net.inputs(6, 5)
+    expected = net.bound.run(inputs, threads=3)
+    before = set_thresholds(net.model, *thresholds)
+    try:
+        for _ in range(5):
+            for output, value in net.bound.run(inputs, threads=3).items():
+                np.testing.assert_array_equal(value, expected[output])
+    finally:
+        set_thresholds(net.model, *before)
 
 
 @pytest.mark.parametrize("names", [["stacked_lstm"], NAMES], ids=["one model", "several"])

@@ -4,7 +4,7 @@
 
 int32_t rnnc_barrier(void *barrier, int32_t task) {
   const rnnc_meeting *meeting = barrier;
-  if (!meeting || meeting->num_tasks < 2)
+  if (!meeting || meeting->num_tasks < 2 || task < 0)
     return 0;
   int32_t n = meeting->num_tasks;
   rnnc_seat *own = &meeting->seats[task];

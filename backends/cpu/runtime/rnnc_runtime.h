@@ -29,7 +29,8 @@ typedef struct rnnc_runtime {
 
 RNNC_EXPORT const rnnc_runtime *rnnc_runtime_default(void);
 
-/* Wait until every task of the region has come here. `barrier` is what the task was given. */
+/* Wait until every task of the region has come here. `barrier` is what the task was given; with a
+ * negative task nobody is waited for. */
 int32_t rnnc_barrier(void *barrier, int32_t task);
 
 #ifdef __cplusplus
