@@ -14,6 +14,10 @@ returns 0, `rnnc_forward_workspace` how many bytes it wants.
 
 Where the manifest has a preparation, `rnnc_prepare` and `rnnc_prepare_workspace` compute once what
 the parameters alone decide: the same interface, without inputs and extents, for a batch of one.
+
+A phase with fewer multiply-adds than `int64_t rnnc_worth_sharing` is left to one thread if it is in
+a loop, and a call with fewer than `int64_t rnnc_worth_a_thread` altogether; both are variables of
+the library.
 """
 
 from __future__ import annotations
