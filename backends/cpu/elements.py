@@ -223,6 +223,14 @@ class Emitter:
         at = at - lower
         return at if dim.slots is None else tirx.FloorMod(at, int64(dim.slots))
 
+    def inside_row(self, place: Place, access: ex.Load) -> Iterator[Expr]:
+        """For each held dim: whether an index that is stored lies before the end of the row."""
+        for dim, entry in zip(place.plan.dims, access.index, strict=True):
+            if dim.held and isinstance(entry, Poly):
+                assert dim.extent is not None
+                own = int64(load(self.layout.lengths[dim.extent], self.row))
+                yield self.b.let(tirx.LT(polynomial(entry, self.env), own), "inside")
+
     # ---- pointwise ----------------------------------------------------------------------------
 
     def apply(self, node: ex.Apply) -> Expr:

@@ -220,10 +220,13 @@ class KernelEmitter:
             width = emitter.width
             value = tirx.Cast("uint8" if width == 1 else f"uint8x{width}", value)
         lanes = emitter.lanes
-        if lanes is not None and lanes.is_ragged and place.is_external:
-            self.b.masked_store(place.memory, offset, value, lanes.mask())
-        else:
-            self.b.store(place.memory, offset, value)
+        with ExitStack() as stack:
+            for test in at.inside_row(place, access):
+                stack.enter_context(self.b.when(test))
+            if lanes is not None and lanes.is_ragged and place.is_external:
+                self.b.masked_store(place.memory, offset, value, lanes.mask())
+            else:
+                self.b.store(place.memory, offset, value)
 
     # ---- kernels with products ----------------------------------------------------------------
 

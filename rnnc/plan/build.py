@@ -16,6 +16,7 @@ from rnnc.plan.chains import chain_order, with_carries
 from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
+from rnnc.plan.lifetimes import slotted
 from rnnc.plan.plan import (
     Argument,
     Buffer,
@@ -71,7 +72,7 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
             if not read.direct or fused[read.source.id][0] != number:
                 stored[read.source.id] = True
     batched = batched_nodes(graph)
-    storage = assign(graph, stored, batched)
+    storage = slotted(graph, schedule, assign(graph, stored, batched))
     kernels = KernelBuilder(graph, storage, batched)
     steps = tuple(step for found in drafts for step in kernels.steps(found))
     inputs = tuple(argument(node, node.id) for node in graph.inputs())

@@ -25,7 +25,8 @@ class BufferDim:
     """A grid dim of a buffer: indices lower..upper-1 are stored (margins outside the box included).
 
     `extent` names the run-time extent that ends the dim's box, if any. With `slots`, index i lives
-    at position `(i - lower) % slots`, else at `i - lower`.
+    at position `(i - lower) % slots`, else at `i - lower`. If the dim is `held`, nothing is written
+    for a row from its own length on: what it wrote last stays.
     """
 
     name: str
@@ -33,6 +34,7 @@ class BufferDim:
     upper: Poly
     extent: str | None
     slots: int | None = None
+    held: bool = False
 
     @property
     def stored(self) -> Poly:

@@ -68,7 +68,8 @@ def _buffer(buffer: Buffer) -> str:
 
 def _dim(dim: BufferDim) -> str:
     text = f"{dim.name} in {dim.lower}..{dim.upper}"
-    return text if dim.slots is None else f"{text}, {dim.slots} slots"
+    text += "" if dim.slots is None else f", {dim.slots} slots"
+    return f"{text}, held" if dim.held else text
 
 
 def _step(step: Step, indent: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Executes a plan with NumPy, kernel by kernel and point by point: the oracle of plan building.
 
 It shares nothing with the backends; with the interpreter it shares only the meaning of pointwise
-ops. Reads of never-written elements are caught: buffers start as NaN (or a wild number).
+ops. Reads of never-written elements are caught: buffers start as NaN (or a wild number). So are
+reads that find another index than their own in a slot, and slots that a phase reads and reuses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
 Shape = tuple[int, ...]
 Write = tuple[str, tuple[Array, ...], Array]  # of a buffer's elements at a place
+_VALID = "#valid"  # in an environment: whether the term that is computed counts
+_NOBODY = -(10**9)  # the index in a slot that was never written
 DTYPES = {"real": np.float64, "int": np.int64, "bool": np.bool_}
+
+
+def tag_of(buffer: Buffer) -> str:
+    """Where the simulator keeps which index the slots of a buffer hold."""
+    return f"#{buffer.name}"
 
 
 class Simulator:
@@ -45,6 +53,13 @@ class Simulator:
         }
         self.memory = {buffer.name: self.allocate(buffer) for buffer in plan.buffers}
         self.buffers = {buffer.name: buffer for buffer in plan.buffers}
+        for buffer in plan.buffers:
+            if any(dim.slots is not None for dim in buffer.dims):
+                self.memory[tag_of(buffer)] = np.full(self.memory[buffer.name].shape, _NOBODY)
+        self.read: dict[str, Array] = {}  # in this phase: the index wanted of each slot
+        self.in_chain = False
+        # Where every row is as long as the arrays, no point computes what nobody asked for.
+        self.tagged = all(np.all(self.lengths[name] == extents[name]) for name in extents)
 
     def allocate(self, buffer: Buffer) -> Array:
         dims = [max(0, dim.stored.evaluate(self.extents)) for dim in buffer.dims]
@@ -65,6 +80,7 @@ class Simulator:
             return
         assert isinstance(step, Phase)
         written: list[Write] = []
+        self.read = {}
         for kernel in step.kernels:  # all reads of a phase before any write: they may run at once
             if kernel.serial is not None:
                 written += self.chains(kernel, env)
@@ -72,12 +88,16 @@ class Simulator:
             for point in self.points(kernel, env, 0):
                 written += self.compute(kernel, point, {})[1]
         for name, place, value in written:
+            if name in self.read:
+                wanted = self.read[name][place]
+                assert np.all((wanted == _NOBODY) | (wanted == value)), (name, wanted, value)
             self.memory[name][place] = value
 
     def chains(self, kernel: Kernel, env: dict[str, int]) -> list[Write]:
         """One chain after another; each sees its own writes at once, the others' not at all."""
         written: list[Write] = []
         before = self.memory
+        self.in_chain = True
         outside = replace(kernel, loops=kernel.independent, constraints=())
         for outer in self.points(outside, env, 0):
             self.memory = {name: memory.copy() for name, memory in before.items()}
@@ -93,7 +113,7 @@ class Simulator:
                     self.memory[name][place] = value
                 written += writes
             written += self.writes(kernel.last, inside, carried)
-        self.memory = before
+        self.memory, self.in_chain = before, False
         return written
 
     def points(self, kernel: Kernel, env: dict[str, int], depth: int) -> Iterator[dict[str, int]]:
@@ -139,8 +159,34 @@ class Simulator:
                 value = value[0]
             if value.size == 1:
                 value = value.reshape(np.broadcast_shapes(*(np.shape(at) for at in place)))
+            kept = self.kept(buffer, store.index, env)
+            value = np.where(kept, value, self.memory[store.buffer][place])
             writes.append((store.buffer, place, value))
+            tag = self.slotted_index(buffer, store.index, env)
+            if tag is not None:
+                tag = np.where(kept, tag, self.memory[tag_of(buffer)][place])
+                writes.append((tag_of(buffer), place, tag))
         return writes
+
+    def slotted_index(
+        self, buffer: Buffer, index: tuple[Poly | ex.Expression, ...], env: dict[str, Array]
+    ) -> Array | None:
+        """The index along the dim that has slots, if one has."""
+        for dim, entry in zip(buffer.dims, index, strict=True):
+            if dim.slots is not None:
+                assert isinstance(entry, Poly), "what depends on data needs the whole dim"
+                return np.asarray(entry.evaluate(env))  # type: ignore[arg-type]
+        return None
+
+    def kept(self, buffer: Buffer, index: tuple[Poly, ...], env: dict[str, Array]) -> Array:
+        """Whether a store happens: not in a held dim beyond the end of the row."""
+        result = np.asarray(True)
+        for dim, entry in zip(buffer.dims, index, strict=True):
+            if dim.held:
+                assert dim.extent is not None
+                at = np.asarray(entry.evaluate(env))  # type: ignore[arg-type]
+                result = result & (at < self.lengths[dim.extent][env["#row"]])
+        return result
 
     def place(
         self,
@@ -210,6 +256,14 @@ class Simulator:
                 place = self.place(
                     self.buffers[buffer], index, axes, env, clamped=clamped, local=local
                 )
+                own = self.buffers[buffer]
+                tag = self.slotted_index(own, index, env) if self.tagged else None
+                if tag is not None:
+                    match = self.memory[tag_of(own)][place] == tag
+                    assert np.all(match | ~env.get(_VALID, np.asarray(True))), (buffer, index, tag)
+                    if not self.in_chain:  # which alone knows what it has written before
+                        blank = np.full(self.memory[buffer].shape, _NOBODY)
+                        self.read.setdefault(tag_of(own), blank)[place] = tag
                 return np.asarray(self.memory[buffer][place])
             case ex.Apply(name, arguments, _, attributes):
                 values_ = [self.value(argument, env, local) for argument in arguments]
@@ -301,6 +355,7 @@ class Simulator:
                 upper = np.asarray(loop.upper.evaluate(env))  # type: ignore[arg-type]
                 lower = np.asarray(loop.lower.evaluate(env))  # type: ignore[arg-type]
                 inner[loop.name] = np.clip(env[loop.name], lower, np.maximum(upper - 1, lower))
+            inner[_VALID] = valid & env.get(_VALID, np.asarray(True))
             value = self.value(reduce.body, inner, local)
             match reduce.kind:
                 case "sum":
