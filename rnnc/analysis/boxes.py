@@ -48,6 +48,16 @@ def tightened(domain: Domain) -> Domain:
     return Domain(tuple(dims.values()), tuple(kept))
 
 
+def is_void(domain: Domain) -> bool:
+    """Whether a tightened set certainly has no point, by its box and what speaks of no dim."""
+    for dim in domain.dims:
+        if dim.lower is not None and dim.upper is not None:
+            extent = dim.extent.constant
+            if extent is not None and extent <= 0:
+                return True
+    return any(c.poly.constant is not None and not c.holds({}) for c in domain.constraints)
+
+
 def larger(left: Poly | None, right: Poly) -> Poly | None:
     """The larger of two bounds if it is one of them for all sizes >= 0, else None."""
     if left is None or never_negative(right - left):

@@ -1,0 +1,102 @@
+"""Critical paths against the longest chain over all points, and against the literature."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+
+import pytest
+
+from rnnc.analysis.critical_path import critical_path
+from rnnc.driver import Compilation, Request, StaticValue, standard_source
+from rnnc.ir.graph import Graph
+from rnnc.ir.signature import extent_names
+from rnnc.passes.bind_sizes import BindSizes
+from rnnc.passes.complete_variables import CompleteVariables
+from tests.analysis.evaluations import Evaluations
+from tests.analysis.models import SIZES, specs
+
+# h[t] = a[t] * h[t-1] + b[t]: Blelloch 1990. Martin, Cundy 2018 (linear_recurrence); Bradbury et
+# al. 2016 (qrnn); Gu, Dao 2023 (mamba); Gu et al. 2022 (s4d).
+LINEAR = {
+    "linear_recurrence",
+    "qrnn",
+    "qrnn_f",
+    "qrnn_ifo",
+    "selective_scan",
+    "mamba",
+    "s4d",
+}
+
+# Sizes of tensors do not matter: small ones make small graphs where a cell is written out.
+SMALL = {**SIZES, **dict.fromkeys("ADFHIKNPRVXY", 2)}
+DEPTHS = ("L", "G")
+STEPS = {1: (1, 2, 3, 6), 2: (1, 2, 4), 3: (1, 2, 3)}
+# Every read of the library's models happens at these extents; dilations go up to 4 steps.
+SHOWN = {1: 7, 2: 5, 3: 4}
+
+
+@cache
+def written(file: str, model: str, depth: int = 3, **sizes: StaticValue) -> Graph:
+    """The graph as it was written, with numbers for its statics."""
+    wanted: dict[str, StaticValue] = {
+        static.name: depth if static.name in DEPTHS else SMALL[static.name]
+        for static in specs()[file, model].statics
+        if static.default is None
+    }
+    request = Request(model, wanted | sizes)
+    return BindSizes().run(Compilation(standard_source(file), request).graph)
+
+
+def depths(file: str, model: str) -> tuple[int, ...]:
+    has_depth = any(static.name in DEPTHS for static in specs()[file, model].statics)
+    return (1, 2, 3) if has_depth else (1,)
+
+
+@pytest.mark.parametrize(("file", "model"), list(specs()))
+def test_no_chain_of_evaluations_is_longer_and_one_is_as_long(file: str, model: str) -> None:
+    for depth in depths(file, model):
+        graph = written(file, model, depth)
+        found = critical_path(CompleteVariables().run(graph))
+        names = extent_names(graph)
+        oracle = Evaluations.of(graph, dict.fromkeys(names, SHOWN[len(names)]))
+        for grid in itertools.product(STEPS[len(names)], repeat=len(names)):
+            extents = dict(zip(names, grid, strict=True))
+            expected = oracle.longest(extents)
+            if model in LINEAR:
+                expected = (expected - 1).bit_length()
+            assert found.evaluate(extents) == expected, (depth, extents, str(found))
+
+
+# Model, depth, and the critical path that its paper or the literature gives it.
+KNOWN = [
+    ("elman", "elman_network", 1, "T"),
+    ("jordan", "jordan", 1, "T"),
+    ("jordan", "jordan_teacher_forced", 1, "1"),
+    ("stacked", "stacked_lstm", 4, "T + 3"),
+    ("bidirectional", "bidirectional", 1, "T"),
+    ("bidirectional", "deep_bidirectional", 4, "4*T"),
+    ("gnmt", "gnmt_encoder", 8, "2*T + 6"),
+    ("dilated", "dilated", 4, "T + 3"),
+    ("clockwork", "clockwork", 4, "T"),
+    ("md_rnn", "mdlstm_2d", 1, "C + R - 1"),
+    ("md_rnn", "mdlstm_3d", 1, "C + D + R - 2"),
+    ("md_rnn", "mdlstm_4way", 1, "C + R - 1"),
+    ("pixel_rnn", "row_lstm", 1, "R"),
+    ("pixel_rnn", "diagonal_bilstm", 1, "C + R - 1"),
+    ("grid_lstm", "grid_lstm_2d", 4, "T + 3"),
+    ("hmlstm", "hmlstm_network", 4, "2*T + 2"),
+    ("hmlstm", "hmlstm_network", 1, "T"),
+    ("gfrnn", "gfrnn", 4, "4*T"),
+    ("bahdanau", "bahdanau_decoder", 1, "T"),
+    ("seq2seq", "seq2seq_greedy", 4, "S + 4*T"),
+    ("linear_recurrence", "linear_recurrence", 1, "ceil(log2(T))"),
+]
+
+
+@pytest.mark.parametrize(("file", "model", "depth", "formula"), KNOWN)
+def test_the_formula_is_that_of_the_literature(
+    file: str, model: str, depth: int, formula: str
+) -> None:
+    graph = CompleteVariables().run(written(file, model, depth))
+    assert str(critical_path(graph)) == formula
