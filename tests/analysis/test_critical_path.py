@@ -31,9 +31,9 @@ LINEAR = {
 # Sizes of tensors do not matter: small ones make small graphs where a cell is written out.
 SMALL = {**SIZES, **dict.fromkeys("ADFHIKNPRVXY", 2)}
 DEPTHS = ("L", "G")
-STEPS = {1: (1, 2, 3, 6), 2: (1, 2, 4), 3: (1, 2, 3)}
+STEPS = {1: (1, 2, 3, 6), 2: (1, 2, 4), 3: (1, 2, 3), 4: (1, 2)}
 # Every read of the library's models happens at these extents; dilations go up to 4 steps.
-SHOWN = {1: 7, 2: 5, 3: 4}
+SHOWN = {1: 7, 2: 5, 3: 4, 4: 2}
 
 
 @cache
