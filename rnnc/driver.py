@@ -8,7 +8,7 @@ Stages are imported when they are called, so that `check` never pays for numpy o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -111,6 +111,11 @@ class Compilation:
         self.source = source
         self.request = request
 
+    @property
+    def is_ir(self) -> bool:
+        """Whether the source is the IR's text form, which on stdin has no suffix to tell."""
+        return self.source.name.endswith(IR_SUFFIX) or self.source.text.startswith("graph ")
+
     @cached_property
     def tree(self) -> ast.Module:
         return parse(self.source)
@@ -118,10 +123,11 @@ class Compilation:
     @cached_property
     def graph(self) -> Graph:
         """The recurrence as it was written: from `.rnn`, or from `.rir` as it is."""
-        if self.source.name.endswith(IR_SUFFIX):
+        if self.is_ir:
             from rnnc.ir.parser import parse_graph
+            from rnnc.ir.statics import with_statics
 
-            return parse_graph(self.source)
+            return with_statics(parse_graph(self.source), self.request.sizes)
         from rnnc.frontend.elaborate import elaborate
 
         return elaborate(self.source, self.request.model, self.request.sizes)
@@ -210,8 +216,7 @@ class Compilation:
         from rnnc.runtime.artifact import Origin
 
         backend, variant = find_backend(self.request.target)
-        is_ir = self.source.name.endswith(IR_SUFFIX)
-        text = self.source.text if is_ir else format_source(self.source)
+        text = self.source.text if self.is_ir else format_source(self.source)
         sizes = {**self.graph.values, **self.request.sizes}
         return backend.build(self.plan, variant, Origin(text, sizes))
 
@@ -228,12 +233,20 @@ class Compilation:
         return Model(self.artifact)
 
 
-def run_passes(graph: Graph, passes: tuple[Pass, ...]) -> Graph:
-    """The graph after the passes, verified behind each."""
+def run_passes(
+    graph: Graph,
+    passes: tuple[Pass, ...],
+    after: Callable[[str, Graph], None] = lambda name, graph: None,
+) -> Graph:
+    """The graph after the passes, verified behind each; `after` sees each pass's result."""
     from rnnc.ir.verifier import verify
     from rnnc.passes.pipeline import optimize
 
-    return optimize(graph, passes, lambda _, found: verify(found))
+    def checked(name: str, found: Graph) -> None:
+        verify(found)
+        after(name, found)
+
+    return optimize(graph, passes, checked)
 
 
 def require_sizes(graph: Graph) -> None:

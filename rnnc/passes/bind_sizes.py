@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.ir.graph import Attribute, Graph, Node, Op, Operand
 from rnnc.ir.poly import Poly, PolyLike
@@ -20,7 +21,7 @@ from rnnc.passes.rewrite import moved
 
 @dataclass(frozen=True, slots=True)
 class BindSizes:
-    name: str = "bind-sizes"
+    name: ClassVar[str] = "bind-sizes"
 
     def run(self, graph: Graph) -> Graph:
         values: dict[str, PolyLike] = {

@@ -13,6 +13,7 @@ storage. Inputs that are read outside their grid become variables too, and every
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.analysis.boxes import Interval, box_of, hull, interval, never_negative, tightened
 from rnnc.analysis.regions import region, store_index
@@ -28,7 +29,7 @@ from rnnc.passes.rewrite import Rewriter, identity
 
 @dataclass(frozen=True, slots=True)
 class CompleteVariables:
-    name: str = "complete-variables"
+    name: ClassVar[str] = "complete-variables"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

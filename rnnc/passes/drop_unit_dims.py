@@ -11,6 +11,7 @@ have the same dims as what they are combined with and can share its kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.analysis.boxes import tightened
 from rnnc.ir.domain import Domain
@@ -22,7 +23,7 @@ from rnnc.passes.rewrite import Rewriter
 
 @dataclass(frozen=True, slots=True)
 class DropUnitDims:
-    name: str = "drop-unit-dims"
+    name: ClassVar[str] = "drop-unit-dims"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.analysis.sets import Assumptions, is_empty
 from rnnc.ir.domain import Constraint, Dim, Domain
@@ -28,7 +29,7 @@ _KEPT = frozenset(("merge", "input", "param", "dropout"))
 
 @dataclass(frozen=True, slots=True)
 class DropUnusedDims:
-    name: str = "drop-unused-dims"
+    name: ClassVar[str] = "drop-unused-dims"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

@@ -8,6 +8,7 @@ Legal when op, operands, domain, type and bound are equal. Merges are variables 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.ir.graph import Graph, Node
 from rnnc.passes.rewrite import assemble
@@ -15,7 +16,7 @@ from rnnc.passes.rewrite import assemble
 
 @dataclass(frozen=True, slots=True)
 class EliminateCommon:
-    name: str = "eliminate-common"
+    name: ClassVar[str] = "eliminate-common"
 
     def run(self, graph: Graph) -> Graph:
         kept = {node.id: node for node in graph.nodes}

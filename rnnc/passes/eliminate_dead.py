@@ -10,6 +10,7 @@ Inputs stay: they are the model's signature.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rnnc.ir.graph import Graph
 from rnnc.passes.rewrite import assemble
@@ -17,7 +18,7 @@ from rnnc.passes.rewrite import assemble
 
 @dataclass(frozen=True, slots=True)
 class EliminateDead:
-    name: str = "eliminate-dead"
+    name: ClassVar[str] = "eliminate-dead"
 
     def run(self, graph: Graph) -> Graph:
         alive = assemble(graph, {node.id: node for node in graph.nodes}, graph.outputs)

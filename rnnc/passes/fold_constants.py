@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -36,7 +36,7 @@ _INT_LIMIT = 2**31
 
 @dataclass(frozen=True, slots=True)
 class FoldConstants:
-    name: str = "fold-constants"
+    name: ClassVar[str] = "fold-constants"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

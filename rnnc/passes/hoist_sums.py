@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import networkx as nx
 
@@ -26,7 +27,7 @@ from rnnc.passes.rewrite import Rewriter, identity, is_identity, moved, point_of
 
 @dataclass(frozen=True, slots=True)
 class HoistSums:
-    name: str = "hoist-sums"
+    name: ClassVar[str] = "hoist-sums"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

@@ -11,6 +11,7 @@ the index is read once. Cases of variables keep their copies: each is a node tha
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.reads import index_positions
@@ -19,7 +20,7 @@ from rnnc.passes.rewrite import Rewriter, moved, point_of
 
 @dataclass(frozen=True, slots=True)
 class PropagateCopies:
-    name: str = "propagate-copies"
+    name: ClassVar[str] = "propagate-copies"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

@@ -12,7 +12,7 @@ reads them in place. Views of inputs, merges, cumulative sums and transforms sta
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import ClassVar, cast
 
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_pointwise, op
@@ -22,7 +22,7 @@ from rnnc.passes.rewrite import Rewriter, moved, point_of
 
 @dataclass(frozen=True, slots=True)
 class PushViews:
-    name: str = "push-views"
+    name: ClassVar[str] = "push-views"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

@@ -11,6 +11,7 @@ cases (`h[l, t-1]` at t = 0 and after) stay on the merge.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import networkx as nx
 
@@ -24,7 +25,7 @@ from rnnc.passes.rewrite import Rewriter, moved, point_of
 
 @dataclass(frozen=True, slots=True)
 class ResolveReads:
-    name: str = "resolve-reads"
+    name: ClassVar[str] = "resolve-reads"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

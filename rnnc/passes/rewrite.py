@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Builder, DataIndex, Graph, Index, Node, Op, Operand, Output
@@ -14,10 +14,13 @@ from rnnc.ir.types import TensorType
 
 
 class Pass(Protocol):
-    """A pure rewrite; returns its very input when nothing changes."""
+    """A pure rewrite; returns its very input when nothing changes.
 
-    @property
-    def name(self) -> str: ...
+    A pass is a dataclass whose fields are its options, with defaults; the first line of its module
+    says what it does, the module's name with hyphens is its name.
+    """
+
+    name: ClassVar[str]
 
     def run(self, graph: Graph) -> Graph: ...
 

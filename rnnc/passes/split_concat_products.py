@@ -11,6 +11,7 @@ computed for all points at once, and no concatenation be stored.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import op
@@ -20,7 +21,7 @@ from rnnc.passes.rewrite import Rewriter, identity, moved, point_of
 
 @dataclass(frozen=True, slots=True)
 class SplitConcatProducts:
-    name: str = "split-concat-products"
+    name: ClassVar[str] = "split-concat-products"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)

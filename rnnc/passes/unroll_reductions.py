@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import cast
+from typing import ClassVar, cast
 
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Graph, Node, Op, Operand
@@ -30,7 +30,7 @@ class UnrollReductions:
     """`limit`: the most terms that are written out."""
 
     limit: int = 8
-    name: str = "unroll-reductions"
+    name: ClassVar[str] = "unroll-reductions"
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)
