@@ -9,7 +9,7 @@ from __future__ import annotations
 from rnnc.ir.poly import Floor, Poly
 from rnnc.plan.plan import Buffer, Plan
 
-from .layout import BYTES, MEMORY, inner_shape, volume
+from .layout import BYTES, MEMORY, inner_shape, passed, volume
 from .program import GENERAL, PREPARE, SINGLE, packed
 from .target import CpuTarget
 from .work import WORTH_A_THREAD, WORTH_SHARING
@@ -80,7 +80,7 @@ _TYPES = {"float32": "float", "int32": "int32_t", "uint8": "uint8_t"}
 def external(plan: Plan) -> list[Buffer]:
     """The buffers that the caller passes, in the order of the call: inputs, outputs, params."""
     order = ("input", "output", "param")
-    return [buffer for role in order for buffer in plan.buffers if buffer.role == role]
+    return [buffer for role in order for buffer in passed(plan) if buffer.role == role]
 
 
 def strided(plan: Plan) -> list[Buffer]:
@@ -107,15 +107,15 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
     pointer = {buffer.name: number for number, buffer in enumerate(callers)}
     state = {buffer.name: number for number, buffer in enumerate(states)}
     sizes = size_positions(plan)
-    types = [_TYPES[MEMORY[buffer.dtype]] + " *" for buffer in plan.buffers]
+    types = [_TYPES[MEMORY[buffer.dtype]] + " *" for buffer in passed(plan)]
     types += ["float *"] * packs + ["int32_t *"] * len(plan.extents)
-    passed = [
+    given = [
         f"(void *)(c->workspace + at[{state[buffer.name]}])"
         if buffer.role == "state"
         else f"c->pointers[{pointer[buffer.name]}]"
-        for buffer in plan.buffers
+        for buffer in passed(plan)
     ]
-    passed += [f"c->pointers[{len(callers) + n}]" for n in range(packs + len(plan.extents))]
+    given += [f"c->pointers[{len(callers) + n}]" for n in range(packs + len(plan.extents))]
     numbers = [f"c->sizes[{n}]" for n in range(len(plan.extents) + 1)]
     for buffer in plan.buffers:
         if buffer.role in ("input", "output"):
@@ -136,7 +136,7 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
         places="\n".join(placement(number, buffer, lanes) for number, buffer in enumerate(states)),
         states=len(states),
         batch=batch,
-        passed=",\n      ".join([*passed, *numbers, *tasks]),
+        passed=",\n      ".join([*given, *numbers, *tasks]),
         work_sizes=", int64_t" * (batch + 1),
         worked="".join(f", sizes[{n}]" for n in range(batch + 1)),
         workspace=len(callers) + packs + len(plan.extents),

@@ -113,8 +113,7 @@ class KernelEmitter:
                 last = bound(flat.upper, here)
                 points = b.let(tirx.Max(last - first, int64(0)), "points")
             rows = Rows(flat, exact, first, points, self.layout.batch, self.single)
-            buffers = {name: place.plan for name, place in self.layout.places.items()}
-            found = products(kernel, buffers, self.lanes)
+            found = products(kernel, self.layout.buffers, self.lanes)
             if found is None:
                 self.elementwise(rows, here, tasks)
                 return

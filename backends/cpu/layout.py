@@ -9,6 +9,7 @@ from tvm import tirx
 
 from rnnc.analysis.wave import Bound, CeilDiv, FloorDiv, Increment, Maximum, Minimum, Polynomial
 from rnnc.ir.poly import Floor, Poly
+from rnnc.plan.expression import Load, walk
 from rnnc.plan.plan import Buffer as PlanBuffer
 from rnnc.plan.plan import Plan
 
@@ -94,13 +95,29 @@ def bound(value: Bound, env: Environment) -> Expr:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All memory of one function, declared as its parameters, and the sizes it was given."""
+    """All memory of one function, declared as its parameters, and the sizes it was given.
 
+    `buffers` are all of the plan; `places` those whose elements the function reads or writes.
+    """
+
+    buffers: Mapping[str, PlanBuffer]
     places: Mapping[str, Place]
     packs: Mapping[str, Buffer]
     lengths: Mapping[str, Buffer]
     extents: Mapping[str, Expr]
     batch: Expr
+
+
+def passed(plan: Plan) -> tuple[PlanBuffer, ...]:
+    """The buffers that functions take: all but parameters of which they only read packs."""
+    read = {
+        found.buffer
+        for kernel in plan.kernels
+        for expression in kernel.expressions
+        for found in walk(expression)
+        if isinstance(found, Load)
+    }
+    return tuple(b for b in plan.buffers if b.role != "param" or b.name in read)
 
 
 def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: bool) -> Layout:
@@ -110,7 +127,7 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
     """
     memory = {
         buffer.name: b.pointer(f"p{number}", MEMORY[buffer.dtype])
-        for number, buffer in enumerate(plan.buffers)
+        for number, buffer in enumerate(passed(plan))
     }
     packed = {name: b.pointer(f"w{number}") for number, name in enumerate(packs)}
     lengths = {name: b.pointer(f"len_{name}", "int32") for name in plan.extents}
@@ -118,7 +135,7 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
     given = b.scalar("batch")
     batch = int64(1) if single else given
     places: dict[str, Place] = {}
-    for buffer in plan.buffers:
+    for buffer in passed(plan):
         shape = inner_shape(buffer, lanes)
         inner = tuple(volume(shape[axis + 1 :]) for axis in range(len(shape)))
         if buffer.role in ("input", "output"):
@@ -136,4 +153,5 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
                 step = b.let(step * stored)
             strides = tuple(found)
         places[buffer.name] = Place(buffer, memory[buffer.name], strides, rows, inner)
-    return Layout(places, packed, lengths, extents, batch)
+    buffers = {buffer.name: buffer for buffer in plan.buffers}
+    return Layout(buffers, places, packed, lengths, extents, batch)

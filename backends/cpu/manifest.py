@@ -26,7 +26,7 @@ from rnnc.runtime.manifest import (
 from rnnc.runtime.processor import code_features
 from rnnc.version import VERSION
 
-from .layout import inner_shape
+from .layout import inner_shape, passed
 from .packing import Factor
 from .program import packed
 from .target import CpuTarget, llvm_features
@@ -66,7 +66,7 @@ def weights(
 ) -> tuple[tuple[int, ...], tuple[Pack, ...]]:
     """What an entry point takes: the numbers of stored arrays, and packs."""
     lanes = target.lanes("float32")
-    taken = tuple(numbers[buffer.name] for buffer in plan.buffers if buffer.role == "param")
+    taken = tuple(numbers[buffer.name] for buffer in passed(plan) if buffer.role == "param")
     packs = (pack(*found, numbers, lanes) for found in packed(plan, target))
     return taken, tuple(packs)
 

@@ -55,18 +55,10 @@ def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
     """Every packed factor of the plan with its kernel and number of column tiles."""
     buffers = {buffer.name: buffer for buffer in plan.buffers}
     found: list[tuple[Kernel, int, Factor]] = []
-    for kernel in kernels(plan.steps):
+    for kernel in plan.kernels:
         made = products(kernel, buffers, target.lanes("float32"))
         if made is not None:
             found += [(kernel, made.tiles, f) for step in made.passes for f in step.factors]
-    return found
-
-
-def kernels(steps: Sequence[Step]) -> list[Kernel]:
-    """All kernels, in order."""
-    found: list[Kernel] = []
-    for step in steps:
-        found += step.kernels if isinstance(step, Phase) else kernels(step.body)
     return found
 
 

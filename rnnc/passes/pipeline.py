@@ -26,7 +26,8 @@ def before_division() -> tuple[Pass, ...]:
         BindSizes(),  # shapes are counted
         EliminateDead(),  # nothing is prepared that nobody reads
         ResolveReads(),  # a weight under a name of its own is the expression that it names
-        EliminateCommon(),  # and is prepared once, however often it is written
+        DropUnusedDims(),  # a weight in an equation of time does not depend on it
+        EliminateCommon(),  # what is written twice is prepared once
     )
 
 

@@ -6,8 +6,9 @@ becomes two graphs, the preparation and the main graph:
     m.prepared = param;   a[t] = m.prepared @ h[t-1]
 
 The main graph reads each result of the preparation as a parameter, so a product with it is one with
-packed weights. Legal for values that read neither inputs nor run-time extents, at any point. A
-matrix that is multiplied is made whole (`flip(W) @ x`): packing takes blocks of plain matrices.
+packed weights. Legal for values that read neither inputs nor run-time extents and have no run-time
+dims (DropUnusedDims has removed those on which a value does not depend). A matrix that is
+multiplied is made whole (`flip(W) @ x`): packing takes blocks of plain matrices.
 
 A value is worth preparing unless it takes much more memory than what it is made of; then its
 operands are looked at in its stead.
@@ -16,17 +17,17 @@ operands are looked at in its stead.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from rnnc.analysis.boxes import box_of, hull, tightened
 from rnnc.analysis.regions import region
-from rnnc.analysis.weight_only import Dims, access_to, weight_only
-from rnnc.ir.domain import Domain
+from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import Graph, Node, Operand, Output
 from rnnc.ir.ops import is_statement, is_view, op
 from rnnc.ir.poly import Poly
 from rnnc.passes.complete_variables import reach
+from rnnc.passes.drop_unused_dims import domain_names, names_in
 from rnnc.passes.rewrite import Rewriter, assemble
 
 _SMALL = 1 << 20  # elements that may always be stored
@@ -58,15 +59,15 @@ class Prepared:
 
 
 def prepare_weights(graph: Graph) -> Divided:
-    dims = weight_only(graph)
-    main = {node.id: None for node in graph.nodes if node.id not in dims}
+    main = others(graph)
+    weights = {node.id: node for node in graph.nodes if node.id not in main}
     while True:
         reads = frontier(graph, main)
         found = {
             name: made
             for name, own in reads.items()
             if has_to_be_computed(graph, graph[name], own)
-            and is_worth(graph, made := prepared(graph[name], dims[name], own))
+            and is_worth(graph, made := prepared(graph[name], own))
         }
         if len(found) == len(reads):
             break
@@ -77,7 +78,7 @@ def prepare_weights(graph: Graph) -> Divided:
     names = {name: rewriter.builder.fresh(f"{name}.prepared") for name in found}
     return Divided(
         graph.params(),
-        preparation(graph, dims, {names[name]: made for name, made in found.items()}),
+        preparation(graph, weights, {names[name]: made for name, made in found.items()}),
         remainder(graph, main, names, found),
     )
 
@@ -90,6 +91,38 @@ def frontier(graph: Graph, main: Mapping[str, None]) -> dict[str, list[Read]]:
             if operand.source not in main:
                 found.setdefault(operand.source, []).append((graph[name], operand))
     return found
+
+
+# ---- what parameters decide -------------------------------------------------------------------
+
+
+def others(graph: Graph) -> dict[str, None]:
+    """The nodes that parameters and constants alone do not decide, or that belong to the call."""
+    exported = {output.node for output in graph.outputs}
+    extents = {size.name for size in graph.sizes if size.kind == "extent"}
+    found = {
+        node.id: None
+        for node in graph.nodes
+        if node.op.name == "input"
+        or node.id in exported
+        or any(not dim.static for dim in node.domain.dims)
+        or not extents.isdisjoint((*names_in(node), *names_of_points(node)))
+    }
+    pending = list(found)
+    while pending:
+        for reader, _ in graph.readers(pending.pop()):
+            if reader.id not in found:
+                found[reader.id] = None
+                pending.append(reader.id)
+    return found
+
+
+def names_of_points(node: Node) -> Iterator[str]:
+    """Every name that says at which points a node, or one of its cases, has a value."""
+    yield from domain_names(node.domain)
+    for case in node.operands:
+        if case.guard is not None:
+            yield from domain_names(case.guard)
 
 
 # ---- what is prepared -------------------------------------------------------------------------
@@ -135,40 +168,34 @@ def origins(graph: Graph, name: str) -> dict[str, None]:
     return found
 
 
-def prepared(node: Node, dims: Dims, reads: list[Read]) -> Prepared:
+def prepared(node: Node, reads: list[Read]) -> Prepared:
     """The points of a value that are read; a dim that all read at one index is fixed there."""
     fixed: dict[str, Poly] = {}
-    own = tightened(projected(node.domain, dims))
-    for axis, dim in enumerate(node.domain.dims):
-        if dim.name not in dims:
-            continue
+    for axis, name in enumerate(node.domain.names):
         indices = {operand.access[axis] for _, operand in reads}
         [index] = indices if len(indices) == 1 else [None]
         if isinstance(index, Poly) and index.constant is not None:
-            fixed[dim.name] = index
-    kept = tuple(name for name in dims if name not in fixed)
-    own = projected(own.substitute(fixed), kept)
-    if node.op.name == "merge":  # read beyond its box, it is zero there
-        spans = {
-            name: hull(
-                reach(tightened(region(reader, operand)), operand, node.domain.names.index(name))
-                for reader, operand in reads
-            )
-            for name in kept
-        }
-        own = Domain(tuple(box_of(dim, spans[dim.name]) for dim in own.dims))
-    return Prepared(node.id, own, fixed)
+            fixed[name] = index
+    own = node.domain.substitute(fixed)
+    dims = tuple(dim for dim in own.dims if dim.name not in fixed)
+    constraints = tuple(c for c in own.constraints if c.poly.constant is None)
+    return Prepared(node.id, box_read(node, dims, reads, constraints), fixed)
 
 
-def projected(domain: Domain, dims: Dims) -> Domain:
-    """The domain without its other dims, none of which constrains these."""
-    kept = tuple(dim for dim in domain.dims if dim.name in dims)
-    constraints = tuple(
-        constraint
-        for constraint in domain.constraints
-        if any(name in dims for name in constraint.poly.names)
-    )
-    return Domain(kept, constraints)
+def box_read(
+    node: Node, dims: tuple[Dim, ...], reads: list[Read], constraints: tuple[Constraint, ...]
+) -> Domain:
+    """Those of the node's points; of a variable those that are read: it is zero beyond its box."""
+    if node.op.name != "merge":
+        return Domain(dims, constraints)
+    spans = [
+        hull(
+            reach(tightened(region(reader, operand)), operand, node.domain.names.index(dim.name))
+            for reader, operand in reads
+        )
+        for dim in dims
+    ]
+    return Domain(tuple(box_of(dim, span) for dim, span in zip(dims, spans, strict=True)))
 
 
 def is_worth(graph: Graph, made: Prepared) -> bool:
@@ -193,29 +220,20 @@ def elements(node: Node, domain: Domain) -> int | None:
 # ---- the two graphs ---------------------------------------------------------------------------
 
 
-def preparation(graph: Graph, dims: Mapping[str, Dims], made: Mapping[str, Prepared]) -> Graph:
+def preparation(graph: Graph, weights: Mapping[str, Node], made: Mapping[str, Prepared]) -> Graph:
     """What computes the prepared values; each is a variable that is an output, over a box."""
-    nodes = {name: without_other_dims(graph, graph[name], dims) for name in dims}
+    nodes = dict(weights)
     outputs: list[Output] = []
     for name, value in made.items():
         source = nodes[value.source]
         access = tuple(value.fixed.get(own, Poly.of(own)) for own in source.domain.names)
-        box = Domain(value.domain.dims)
+        box = Domain(tightened(value.domain).dims)
         case = Operand(source.id, access, value.domain)
         type = replace(source.type, range=None)
         nodes[name] = Node(name, op("merge"), (case,), box, type, None, source.spans)
         outputs.append(Output(name, name, box))
     statics = tuple(size for size in graph.sizes if size.kind == "static")
     return assemble(Graph(graph.name, statics), nodes, tuple(outputs))
-
-
-def without_other_dims(graph: Graph, node: Node, dims: Mapping[str, Dims]) -> Node:
-    """The node on the dims that it needs, reading others on those that they need."""
-    operands = tuple(
-        replace(operand, access=access_to(graph[operand.source], operand, dims[operand.source]))
-        for operand in node.operands
-    )
-    return replace(node, operands=operands, domain=projected(node.domain, dims[node.id]))
 
 
 def remainder(
@@ -236,8 +254,9 @@ def remainder(
     def narrowed(operand: Operand) -> Operand:
         if operand.source not in made:
             return operand
-        kept = made[operand.source].domain.names
-        access = access_to(graph[operand.source], operand, kept)
+        own, fixed = graph[operand.source].domain.names, made[operand.source].fixed
+        kept = zip(own, operand.access, strict=True)
+        access = tuple(index for name, index in kept if name not in fixed)
         return replace(operand, source=names[operand.source], access=access)
 
     for name in main:

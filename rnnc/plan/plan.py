@@ -7,6 +7,7 @@ steps; a kernel's points, rows and columns are shared out by the backend.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,6 +120,11 @@ class Kernel:
         names = [loop.name for loop in self.loops]
         return self.loops if self.serial is None else self.loops[: names.index(self.serial)]
 
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """All that it evaluates."""
+        return (*(d.value for d in self.defines), *(carry.first for carry in self.carries))
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -179,5 +185,18 @@ class Plan:
     steps: tuple[Step, ...]
     preparation: Plan | None = None
 
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """All kernels, in order."""
+        return tuple(kernels_of(self.steps))
+
     def buffer(self, name: str) -> Buffer:
         return next(buffer for buffer in self.buffers if buffer.name == name)
+
+
+def kernels_of(steps: tuple[Step, ...]) -> Iterator[Kernel]:
+    for step in steps:
+        if isinstance(step, Phase):
+            yield from step.kernels
+        else:
+            yield from kernels_of(step.body)
