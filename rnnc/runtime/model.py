@@ -20,13 +20,13 @@ from rnnc.arrays import read_arrays
 from rnnc.runtime import artifact
 from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
 from rnnc.runtime.artifact import Artifact, check_processor
+from rnnc.runtime.binding import bound
 from rnnc.runtime.frame import Frame, Key, layout_key
 from rnnc.runtime.library import Library
 from rnnc.runtime.manifest import Manifest
 from rnnc.runtime.memory import ARENAS, Array, address
-from rnnc.runtime.parameters import lay_out
+from rnnc.runtime.parameters import checked
 from rnnc.runtime.ports import axes_of_extents, batch_last, shape_text
-from rnnc.runtime.prepare import weights
 from rnnc.runtime.sequences import cut, gather, scatter
 
 _FRAMES = 64  # layouts that a bound model remembers
@@ -118,8 +118,8 @@ class BoundModel:
 
     def __init__(self, model: Model, params: Mapping[str, npt.ArrayLike]) -> None:
         self.model = model
-        laid = lay_out(model.manifest, params)
-        self._weights = weights(model.manifest, model.library, laid, _processors())
+        given = checked(model.manifest, params)
+        self._weights = bound(model.manifest, model.library, given, _processors())
         self._addresses = [address(array) for array in self._weights]
         # Values of ints are checked in every call, so frames say nothing of them.
         self._remembers = all(port.range is None for port in model.manifest.inputs)

@@ -1,9 +1,12 @@
-"""Parameters by path: checked, laid out, packed."""
+"""Parameters by path: checked, laid out, packed.
+
+A stored array of the manifest is known by its points: a matrix of which kernels only read packs is
+never copied but into those.
+"""
 
 from __future__ import annotations
 
 import difflib
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -20,8 +23,12 @@ def stacked_path(template: str) -> str:
     return re.sub(r"\[[^\]]*\]", "", template)
 
 
-def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Array, ...]:
-    """One array for each parameter of the manifest, from arrays by path.
+Points = Mapping[tuple[int, ...], Array]  # an array for each grid point; any other is zero
+Spec = ParameterSpec | Prepared
+
+
+def checked(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Points, ...]:
+    """The points of each parameter of the manifest, from arrays by path: their memory, if possible.
 
     Raises every mistake at once: RNN721 for what is missing, RNN722 for what has no place, RNN723
     for a wrong shape, RNN724 for a wrong dtype, RNN725 for an int out of its range.
@@ -38,9 +45,9 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
         raise DiagnosticError(found)
     used: set[str] = set()
     stacks = stacked_positions(manifest)
-    laid: list[Array] = []
+    result: list[Points] = []
     for spec in manifest.parameters:
-        store = empty(spec)
+        points: dict[tuple[int, ...], Array] = {}
         stack = stacked_path(spec.template)
         for point, path in zip(spec.points, spec.paths, strict=True):
             value, name = arrays.get(path), path
@@ -59,10 +66,8 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
             if problem is not None:
                 found.append(problem)
                 continue
-            index = tuple(i - lower for i, (_, lower, _) in zip(point, spec.dims, strict=True))
-            inside = tuple(slice(0, size) for size in spec.shape)
-            store[index + inside] = value
-        laid.append(store)
+            points[point] = value
+        result.append(points)
     known = [path for spec in manifest.parameters for path in spec.paths]
     for name in arrays:
         if name not in used:
@@ -72,7 +77,7 @@ def lay_out(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Arr
             found.append(Diagnostic("RNN722", message, hints=hints))
     if found:
         raise DiagnosticError(found)
-    return tuple(laid)
+    return tuple(result)
 
 
 def stacked_positions(manifest: Manifest) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -87,11 +92,16 @@ def stacked_positions(manifest: Manifest) -> dict[str, tuple[tuple[int, int], ..
     return {name: tuple(own) for name, own in ranges.items()}
 
 
-def empty(spec: ParameterSpec | Prepared) -> Array:
-    """Zeros for all points of a stored array, the last axis padded."""
+def laid_out(spec: Spec, points: Points) -> Array:
+    """All points of a stored array, the last axis padded."""
     sizes = [upper - lower for _, lower, upper in spec.dims]
     inner = (*spec.shape[:-1], spec.padded) if spec.shape else ()
-    return aligned_zeros((*sizes, *inner), DTYPES[spec.dtype])
+    store = aligned_zeros((*sizes, *inner), DTYPES[spec.dtype])
+    for point, value in points.items():
+        index = tuple(i - lower for i, (_, lower, _) in zip(point, spec.dims, strict=True))
+        inside = tuple(slice(0, size) for size in spec.shape)
+        store[index + inside] = value
+    return store
 
 
 def _from_stack(
@@ -142,38 +152,40 @@ def _out_of_range(
     return Diagnostic("RNN725", message)
 
 
-def packed(manifest: Manifest, packs: Sequence[Pack], stored: Sequence[Array]) -> tuple[Array, ...]:
+def packed(packs: Sequence[Pack], stored: Sequence[Points]) -> tuple[Array, ...]:
     """Packs, filled from stored arrays."""
-    return tuple(_pack(pack, manifest.stored, stored) for pack in packs)
+    return tuple(_pack(pack, stored) for pack in packs)
 
 
-def _pack(pack: Pack, specs: Sequence[ParameterSpec | Prepared], stored: Sequence[Array]) -> Array:
+def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
     sizes = tuple(upper - lower for _, lower, upper in pack.loops)
     shape = (*sizes, pack.tiles, pack.depth, len(pack.gates), pack.lanes)
     result = aligned_zeros(shape, DTYPES["real"])
     names = [name for name, _, _ in pack.loops]
-    for point in itertools.product(*(range(lower, upper) for _, lower, upper in pack.loops)):
+    for place in np.ndindex(*sizes):
+        point = (lower + i for i, (_, lower, _) in zip(place, pack.loops, strict=True))
         values = dict(zip(names, point, strict=True))
-        place = tuple(i - lower for i, (_, lower, _) in zip(point, pack.loops, strict=True))
         for gate, block in enumerate(pack.gates):
-            matrix = _block(block, specs[block.stored], stored[block.stored], values)
-            rows = np.zeros((pack.tiles * pack.lanes, pack.depth), np.float32)
-            rows[: block.rows] = matrix
-            tiles = rows.reshape(pack.tiles, pack.lanes, pack.depth).transpose(0, 2, 1)
-            here = result[place] if place else result
-            here[:, :, gate] = tiles
+            matrix = _block(block, stored[block.stored], values)
+            if matrix is not None:
+                _fill(result[(*place, ..., gate, slice(None))], matrix)
     return result
 
 
-def _block(
-    block: Block, spec: ParameterSpec | Prepared, laid: Array, values: Mapping[str, int]
-) -> Array:
-    index = [
-        affine(form, values) - lower
-        for form, (_, lower, _) in zip(block.index, spec.dims, strict=True)
-    ]
-    leading = [affine(form, values) for form in block.leading]
-    matrix = laid[(*index, *leading)][..., : spec.shape[-1]]
+def _fill(tiles: Array, matrix: Array) -> None:
+    """Writes rows x columns into [tiles, columns, lanes]: tile by tile, for the sake of caches."""
+    lanes = tiles.shape[-1]
+    for tile in range(-(-len(matrix) // lanes)):
+        rows = matrix[tile * lanes : (tile + 1) * lanes]
+        tiles[tile, :, : len(rows)] = rows.T
+
+
+def _block(block: Block, points: Points, values: Mapping[str, int]) -> Array | None:
+    """None at a point that has no array."""
+    array = points.get(tuple(affine(form, values) for form in block.index))
+    if array is None:
+        return None
+    matrix = np.asarray(array[tuple(affine(form, values) for form in block.leading)])
     if block.transposed:
         matrix = matrix.T
     rows = slice(block.row, block.row + block.rows)

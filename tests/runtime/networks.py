@@ -95,6 +95,18 @@ SPECS: dict[str, tuple[dict[str, StaticValue], str]] = {
     output y[t] = h[t]
 """,
     ),
+    "decaying": (
+        {"D": 3, "N": 2},
+        """model decaying{D, N}:
+    "Scalars at grid points, of which one point is read alone."
+    dim d in 1..D, n in 0..N, t in 0..T
+    input x[t]: [2]
+    param log_rate[d, n], scale[d, n]: real
+    rate[d, n] = exp(-exp(log_rate[d, n]))
+    s[d, n, t] = rate[d, n] * s[d, n, t-1] + x[t]
+    output y[t] = sum(d, n: scale[d, n] * s[d, n, t]) + rate[1, 1] * x[t]
+""",
+    ),
     "permuted": (
         {"H": 3, "L": 2},
         """model permuted{H, L}:

@@ -14,7 +14,7 @@ from rnnc.driver import Compilation, Request
 from rnnc.ir.pointwise import Array
 from rnnc.runtime.manifest import Affine, Manifest
 from rnnc.runtime.memory import Array as Memory
-from rnnc.runtime.parameters import lay_out, packed
+from rnnc.runtime.parameters import checked, packed
 from tests.runtime.networks import SIZES, SPECS, Network, network
 
 
@@ -199,6 +199,6 @@ def test_packs(name: str) -> None:
     net = network(name)
     manifest = net.model.manifest
     assert manifest.packs, "nothing is packed"
-    actual = packed(manifest, manifest.packs, lay_out(manifest, net.params))
+    actual = packed(manifest.packs, checked(manifest, net.params))
     for array, expected in zip(actual, packs_by_hand(manifest, net.params), strict=True):
         np.testing.assert_array_equal(array, expected)

@@ -67,6 +67,21 @@ def test_it_is_what_numpy_says(name: str, threads: int) -> None:
         assert_close(actual, oracle(name, params, x), np.float32, STEPS)
 
 
+def test_scalars_at_grid_points() -> None:
+    net = network("decaying")
+    x: Array = net.inputs(STEPS, BATCH)["x"]
+    params: dict[str, Array] = dict(net.params)
+    state = {point: np.zeros((BATCH, 2)) for point in np.ndindex(2, 2)}
+    for step, actual in zip(x, net.bound.run({"x": x})["y"], strict=True):
+        expected = np.zeros((BATCH, 2))
+        for d, n in state:
+            rate = np.exp(-np.exp(params[f"log_rate[{d + 1},{n}]"]))
+            state[d, n] = rate * state[d, n] + step
+            expected += params[f"scale[{d + 1},{n}]"] * state[d, n]
+            expected += rate * step * ((d, n) == (0, 1))
+        assert_close(actual, expected, np.float32, STEPS)
+
+
 class Counted:
     """An entry point that counts its calls."""
 
