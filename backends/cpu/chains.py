@@ -26,7 +26,7 @@ from .tir import Builder, Expr, int64, quotient, remainder
 _TOGETHER = 4  # chains side by side in registers
 _MOST_DEFINES = 64  # of all of them
 _FEW = 8  # vectors of one row that still run in registers
-_STRIP = 64  # vectors: about a page of each buffer
+_STRIP = 256  # vectors: a few pages of each buffer
 
 
 def emit_chains(emitter: KernelEmitter, env: Environment, tasks: Tasks) -> None:

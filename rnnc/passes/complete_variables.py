@@ -24,6 +24,7 @@ from rnnc.ir.graph import DataIndex, Graph, Node, Operand, Output
 from rnnc.ir.ops import is_statement, op
 from rnnc.ir.poly import Poly
 from rnnc.ir.reads import index_positions, value_operands
+from rnnc.passes.resolve_reads import resolve
 from rnnc.passes.rewrite import Rewriter, identity
 
 
@@ -86,8 +87,21 @@ def own_variable(rewriter: Rewriter, output: Output) -> Output:
         source.spans,
     )  # fmt: skip
     renamed = tuple(Poly.of(own) for own in output.domain.names)
-    rewriter.put(replace(node, operands=(replace(read, access=renamed),)))
+    rewriter.put(replace(node, operands=(written_by(rewriter, replace(read, access=renamed)),)))
     return replace(output, node=name)
+
+
+def written_by(rewriter: Rewriter, case: Operand) -> Operand:
+    """The case as the one equation behind its variable, if that alone defines all its points.
+
+    Then that equation writes the output as well, and nothing is copied.
+    """
+    assert case.guard is not None
+    found = resolve(rewriter, case.guard, case)
+    source = rewriter[found.source]
+    if not is_statement(source.op) or store_index(source, found) is None:
+        return case
+    return found
 
 
 def reads_of(rewriter: Rewriter, name: str) -> list[tuple[Domain, Operand]]:

@@ -12,7 +12,7 @@ from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly, PolyLike
-from rnnc.plan.chains import chain_order, with_carries
+from rnnc.plan.chains import chain_order, with_carries, without_unread
 from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
@@ -93,7 +93,7 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
             )
             for node in graph.params()
         ),
-        steps,
+        without_unread(steps, tuple(storage.buffers.values())),
     )
 
 

@@ -9,7 +9,7 @@ for w in 0..T:                                  phase
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rnnc.analysis.schedule import Component
@@ -18,8 +18,8 @@ from rnnc.analysis.wave import Increment, Polynomial, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
-from rnnc.plan.expression import Expression, Load, Local, rewritten
-from rnnc.plan.plan import Carry, Kernel
+from rnnc.plan.expression import Expression, Load, Local, rewritten, walk
+from rnnc.plan.plan import Buffer, Carry, Kernel, Phase, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +100,56 @@ def with_carries(kernel: Kernel) -> Kernel:
         replace(define, value=rewritten(define.value, carried)) for define in kernel.defines
     )
     return replace(kernel, defines=defines, carries=tuple(used.values()))
+
+
+# ---- what only carries read -------------------------------------------------------------------
+
+
+def without_unread(steps: tuple[Step, ...], buffers: Sequence[Buffer]) -> tuple[Step, ...]:
+    """The steps without stores of chains that nobody loads.
+
+    A state that is carried is loaded only before its chains begin, where they do not store.
+    """
+    found = list(kernels_of(steps))
+    loaded = {
+        part.buffer
+        for kernel in found
+        for define in kernel.defines
+        for part in walk(define.value)
+        if isinstance(part, Load)
+    }
+    writers: dict[str, dict[str, None]] = {}
+    for kernel in found:
+        for store in kernel.stores if kernel.serial is not None else ():
+            writers.setdefault(store.buffer, {})[store.value] = None
+    dead = {
+        buffer.name
+        for buffer in buffers
+        if buffer.role == "state"
+        and buffer.name not in loaded
+        # A chain could begin where another one ends.
+        and len(writers.get(buffer.name, ())) == 1
+    }
+
+    def cut(kernel: Kernel) -> Kernel:
+        if kernel.serial is None:
+            return kernel
+        return replace(
+            kernel, stores=tuple(store for store in kernel.stores if store.buffer not in dead)
+        )
+
+    def inside(step: Step) -> Step:
+        if isinstance(step, Phase):
+            return Phase(tuple(map(cut, step.kernels)))
+        return replace(step, body=tuple(map(inside, step.body)))
+
+    return tuple(map(inside, steps)) if dead else steps
+
+
+def kernels_of(steps: Sequence[Step]) -> Iterator[Kernel]:
+    """All kernels, in order."""
+    for step in steps:
+        if isinstance(step, Phase):
+            yield from step.kernels
+        else:
+            yield from kernels_of(step.body)
