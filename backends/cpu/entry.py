@@ -6,7 +6,10 @@ rnnc/runtime/manifest.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rnnc.ir.poly import Floor, Poly
+from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Buffer, Plan
 
 from .layout import BYTES, MEMORY, inner_shape, passed, volume
@@ -33,6 +36,7 @@ typedef struct call {{
 
 static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}
 static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
+static inline int64_t larger(int64_t a, int64_t b) {{ return a > b ? a : b; }}
 """
 
 _ENTRY = """
@@ -133,7 +137,10 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
         single=single,
         general=general,
         names="\n".join(names),
-        places="\n".join(placement(number, buffer, lanes) for number, buffer in enumerate(states)),
+        places="\n".join(
+            placement([(state[buffer.name], buffer) for buffer in room], lanes)
+            for room in rooms(plan)
+        ),
         states=len(states),
         batch=batch,
         passed=",\n      ".join([*given, *numbers, *tasks]),
@@ -153,14 +160,23 @@ def size_positions(plan: Plan) -> dict[str, int]:
     return found
 
 
-def placement(number: int, buffer: Buffer, lanes: int) -> str:
+def placement(room: Sequence[tuple[int, Buffer]], lanes: int) -> str:
+    """Where the buffers of one place begin, each with its number, and how long the place is."""
+    begins = " = ".join(f"offsets[{number}]" for number, _ in room)
+    longest = "0"
+    for _, buffer in room:
+        longest = f"larger({longest}, {memory_size(buffer, lanes)})"
+    rounded = f"({longest} + {_SLACK + _ALIGNMENT - 1}) / {_ALIGNMENT} * {_ALIGNMENT}"
+    return f"  {begins} = end;\n  end += {rounded};"
+
+
+def memory_size(buffer: Buffer, lanes: int) -> str:
+    """How many bytes a state buffer has, as a C expression."""
     factors = [f"count({c_polynomial(dim.stored)})" for dim in buffer.dims]
     if buffer.batched:
         factors.append("batch")
     factors.append(str(volume(inner_shape(buffer, lanes)) * BYTES[buffer.dtype]))
-    size = " * ".join(factors)
-    rounded = f"({size} + {_SLACK + _ALIGNMENT - 1}) / {_ALIGNMENT} * {_ALIGNMENT}"
-    return f"  offsets[{number}] = end;\n  end += {rounded};"
+    return " * ".join(factors)
 
 
 def c_polynomial(poly: Poly) -> str:

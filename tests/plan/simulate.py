@@ -2,7 +2,8 @@
 
 It shares nothing with the backends; with the interpreter it shares only the meaning of pointwise
 ops. Reads of never-written elements are caught: buffers start as NaN (or a wild number). So are
-reads that find another index than their own in a slot, and slots that a phase reads and reuses.
+reads that find another index than their own in a slot, slots that a phase reads and
+reuses, and what buffers that share memory leave of one another.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Op
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
+from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Store, Waves
 
 Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
@@ -33,6 +35,11 @@ DTYPES = {"real": np.float64, "int": np.int64, "bool": np.bool_}
 def tag_of(buffer: Buffer) -> str:
     """Where the simulator keeps which index the slots of a buffer hold."""
     return f"#{buffer.name}"
+
+
+def unwritten(buffer: Buffer) -> float:
+    """What a buffer holds before anything was written."""
+    return {"real": np.nan, "int": -12345, "bool": 0}[buffer.dtype]
 
 
 class Simulator:
@@ -53,6 +60,7 @@ class Simulator:
         }
         self.memory = {buffer.name: self.allocate(buffer) for buffer in plan.buffers}
         self.buffers = {buffer.name: buffer for buffer in plan.buffers}
+        self.rooms = {buffer.name: room for room in rooms(plan) for buffer in room}
         for buffer in plan.buffers:
             if any(dim.slots is not None for dim in buffer.dims):
                 self.memory[tag_of(buffer)] = np.full(self.memory[buffer.name].shape, _NOBODY)
@@ -64,9 +72,7 @@ class Simulator:
     def allocate(self, buffer: Buffer) -> Array:
         dims = [max(0, dim.stored.evaluate(self.extents)) for dim in buffer.dims]
         shape = (*dims, *((self.batch,) if buffer.batched else ()), *buffer.shape)
-        if buffer.dtype == "real":
-            return np.full(shape, np.nan)
-        return np.full(shape, 0 if buffer.dtype == "bool" else -12345, DTYPES[buffer.dtype])
+        return np.full(shape, unwritten(buffer), DTYPES[buffer.dtype])
 
     def run(self) -> None:
         for step in self.plan.steps:
@@ -81,6 +87,7 @@ class Simulator:
         assert isinstance(step, Phase)
         written: list[Write] = []
         self.read = {}
+        self.overwrite(step)
         for kernel in step.kernels:  # all reads of a phase before any write: they may run at once
             if kernel.serial is not None:
                 written += self.chains(kernel, env)
@@ -92,6 +99,14 @@ class Simulator:
                 wanted = self.read[name][place]
                 assert np.all((wanted == _NOBODY) | (wanted == value)), (name, wanted, value)
             self.memory[name][place] = value
+
+    def overwrite(self, phase: Phase) -> None:
+        """What a phase writes leaves nothing of the buffers that share its place."""
+        for kernel in phase.kernels:
+            for store in (*kernel.stores, *kernel.last):
+                for other in self.rooms.get(store.buffer, ()):
+                    if other.name != store.buffer:
+                        self.memory[other.name][...] = unwritten(other)
 
     def chains(self, kernel: Kernel, env: dict[str, int]) -> list[Write]:
         """One chain after another; each sees its own writes at once, the others' not at all."""

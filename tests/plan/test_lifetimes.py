@@ -60,6 +60,11 @@ CASES: dict[str, tuple[str, str, Slots]] = {
 
 def compilation(case: str) -> Compilation:
     equations, dims, _ = CASES[case]
+    return made(equations, dims)
+
+
+def made(equations: str, dims: str) -> Compilation:
+    """A model of two weights and an input along t."""
     text = MODEL.format(dims=dims, equations=equations)
     return Compilation(Source("made.rnn", text), Request())
 
