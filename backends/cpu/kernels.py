@@ -19,7 +19,7 @@ from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zig
 from .packing import Factor, Products, products
 from .target import CpuTarget
 from .tiles import PassTile, RowTile
-from .tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
+from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 
 _MOST_ROWS = 6  # of a register tile
 _ROW_BLOCK = 48  # rows of one work item: its left operands stay in the first-level cache
@@ -38,6 +38,23 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """`count` points of a dim, each of one batch row, from `first` on in two arrays."""
+
+    dim: str
+    first: Expr
+    count: Expr
+    points: Buffer
+    rows: Buffer
+
+    def place(self, b: Builder, number: Expr, env: Environment) -> tuple[Environment, Expr]:
+        """The environment and the batch row of entry `number`."""
+        at = b.let(self.first + number, "entry")
+        point = b.let(tirx.Cast("int64", load(self.points, at)), self.dim)
+        return {**env, self.dim: point}, b.let(tirx.Cast("int64", load(self.rows, at)), "row")
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """The rows of a kernel at fixed outer loops: `points` of a loop x the batch.
 
@@ -50,13 +67,18 @@ class Rows:
     points: Expr
     batch: Expr
     single: bool
+    listing: Listing | None = None
 
     @property
     def count(self) -> Expr:
+        if self.listing is not None:
+            return self.listing.count
         return self.points if self.single else self.points * self.batch
 
     def place(self, b: Builder, row: Expr, env: Environment) -> tuple[Environment, Expr]:
         """The environment and the batch row of flat row `row`."""
+        if self.listing is not None:
+            return self.listing.place(b, row, env)
         if self.loop is None:
             return env, int64(0) if self.single else row
         if self.single:
@@ -85,9 +107,11 @@ class KernelEmitter:
         used: Used,
         kernel: Kernel,
         single: bool,
+        listing: Listing | None = None,
     ) -> None:
         self.b, self.layout, self.target, self.used, self.kernel = b, layout, target, used, kernel
-        self.single = single or not kernel.batched
+        self.listing = listing if kernel.listed else None
+        self.single = (single or not kernel.batched) and self.listing is None
         self.lanes = target.lanes("float32")
 
     def emit(self, env: Environment, tasks: Tasks) -> None:
@@ -112,7 +136,7 @@ class KernelEmitter:
                 first = b.let(bound(flat.lower, here), "first")
                 last = bound(flat.upper, here)
                 points = b.let(tirx.Max(last - first, int64(0)), "points")
-            rows = Rows(flat, exact, first, points, self.layout.batch, self.single)
+            rows = Rows(flat, exact, first, points, self.layout.batch, self.single, self.listing)
             found = products(kernel, self.layout.buffers, self.lanes)
             if found is None:
                 self.elementwise(rows, here, tasks)
@@ -129,6 +153,8 @@ class KernelEmitter:
         """Outer loops, the innermost loop if its points may be rows of one matrix product, and the
         loops of one point inside that."""
         loops = self.kernel.loops
+        if self.listing is not None:
+            return loops, None, ()
         inner = next((n for n, loop in enumerate(reversed(loops)) if not loop.exact), len(loops))
         place = len(loops) - inner - 1
         if place < 0 or not all(self.may_differ(loop.name) for loop in loops[place:]):

@@ -6,16 +6,18 @@ loop whose phases are all too small to share is left to the first task.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tvm import tirx
 
-from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Waves
 
 from .chains import emit_chains
-from .kernels import KernelEmitter, Tasks, Used
+from .kernels import KernelEmitter, Listing, Tasks, Used
 from .layout import Environment, Layout, bound, declare
+from .levels import Sorter
 from .packing import Factor, products
 from .target import CpuTarget
 from .tir import Builder, Expr, Function
@@ -99,26 +101,45 @@ class Walker:
         self.b, self.layout, self.target, self.single = b, layout, target, single
         self.used, self.task, self.barrier, self.worth = used, task, barrier, worth
         self.team = Team(count, tirx.const(False, "bool"))
+        self.listing: Listing | None = None
 
     def steps(self, steps: Sequence[Step], env: Environment, turn: Expr | None) -> None:
         for step in steps:
             if isinstance(step, Waves):
                 self.waves(step, env)
+            elif isinstance(step, Levels):
+                self.levels(step, env)
             else:
                 self.phase(step, env, turn)
 
     def waves(self, waves: Waves, env: Environment) -> None:
+        b, count = self.b, bound(waves.count, env)
+        with self.shared(waves, env), b.loop(0, count, name=waves.variable) as wave:
+            self.steps(waves.body, {**env, waves.variable: wave}, wave)
+
+    def levels(self, levels: Levels, env: Environment) -> None:
+        b, outer = self.b, self.listing
+        sorter = Sorter(b, self.layout, levels, env)
+        with b.when(tirx.EQ(self.task, 0)):
+            sorter.sort()
+        self.meet()
+        with self.shared(levels, env), b.loop(0, sorter.count_levels(), name="level") as level:
+            self.listing = sorter.listing(level)
+            self.steps(levels.body, {**env, levels.variable: level}, level)
+        self.listing = outer
+
+    @contextmanager
+    def shared(self, step: Waves | Levels, env: Environment) -> Iterator[None]:
+        """A loop: of all tasks, or of the first one alone if its phases are too small to share."""
         b, outer = self.b, self.team
-        most = largest_phase((waves,), env, self.layout.batch)
+        most = largest_phase((step,), env, self.layout.batch)
         small = b.let(tirx.LT(most, self.worth), "small")
         self.team = Team(
             b.let(tirx.Select(small, tirx.const(1, "int32"), outer.count), "tasks"),
             tirx.Or(outer.alone, small),
         )
-        mine = tirx.Or(tirx.EQ(self.task, 0), tirx.Not(self.team.alone))
-        count = bound(waves.count, env)
-        with b.when(mine), b.loop(0, count, name=waves.variable) as wave:
-            self.steps(waves.body, {**env, waves.variable: wave}, wave)
+        with b.when(tirx.Or(tirx.EQ(self.task, 0), tirx.Not(self.team.alone))):
+            yield
         # The others come here at once if the loop is not theirs; its last phase has met if it is.
         with b.when(tirx.And(small, tirx.Not(outer.alone))):
             b.call("rnnc_barrier", self.barrier, self.task)
@@ -129,12 +150,15 @@ class Walker:
         for kernel in phase.kernels:
             with self.b.block():
                 emitter = KernelEmitter(
-                    self.b, self.layout, self.target, self.used, kernel, self.single
+                    self.b, self.layout, self.target, self.used, kernel, self.single, self.listing
                 )
                 if kernel.serial is None:
                     emitter.emit(env, tasks)
                 else:
                     emit_chains(emitter, env, tasks)
-        # Also who is alone calls: nothing may be moved from one phase into another.
+        self.meet()
+
+    def meet(self) -> None:
+        """A barrier. Also who is alone calls: nothing may be moved from one phase into another."""
         seat = tirx.Select(self.team.alone, tirx.const(NOBODY, "int32"), self.task)
         self.b.call("rnnc_barrier", self.barrier, seat)

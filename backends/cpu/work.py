@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from tvm import tirx
 
 from rnnc.plan import expression as ex
-from rnnc.plan.plan import Kernel, Phase, Step
+from rnnc.plan.plan import Kernel, Levels, Phase, Step, Waves
 
-from .layout import Environment, bound, volume
-from .tir import Expr, int64, quotient
+from .layout import Environment, bound, polynomial, volume
+from .tir import Expr, ceiling_quotient, int64, quotient
 
 # Multiply-adds of a phase below which a second thread costs more than it brings: a barrier takes as
 # long as some ten thousand of them, and far longer where the processors have other work.
 WORTH_SHARING = 64_000
 # Multiply-adds of a call below which it is made by one thread: to call another one takes longer.
 WORTH_A_THREAD = 8_000_000
+# Nobody knows before the call; a tree with a hundred leaves has seven levels.
+_POINTS_OF_A_LEVEL = 16
 # Multiply-adds that take about as long as one elementwise operation.
 _POINTWISE = 4
 
@@ -26,12 +28,9 @@ def total(steps: Sequence[Step], env: Environment, batch: Expr) -> Expr:
     result: Expr = int64(0)
     for step in steps:
         if isinstance(step, Phase):
-            for kernel in step.kernels:
-                result = result + work(kernel, env, batch)
+            result = result + phase_work(step, env, batch)
         else:
-            count = bound(step.count, env)
-            inner = {**env, step.variable: quotient(count, 2)}
-            result = result + count * total(step.body, inner, batch)
+            result = result + turns(step, env) * total(step.body, halfway(step, env), batch)
     return result
 
 
@@ -40,20 +39,37 @@ def largest_phase(steps: Sequence[Step], env: Environment, batch: Expr) -> Expr:
     most: Expr = int64(0)
     for step in steps:
         if isinstance(step, Phase):
-            here: Expr = int64(0)
-            for kernel in step.kernels:
-                here = here + work(kernel, env, batch)
+            here = phase_work(step, env, batch)
         else:
-            halfway = quotient(bound(step.count, env), 2)
-            here = largest_phase(step.body, {**env, step.variable: halfway}, batch)
+            here = largest_phase(step.body, halfway(step, env), batch)
         most = tirx.Max(most, here)
     return most
+
+
+def turns(step: Waves | Levels, env: Environment) -> Expr:
+    if isinstance(step, Waves):
+        return bound(step.count, env)
+    return ceiling_quotient(polynomial(step.upper, env), _POINTS_OF_A_LEVEL)
+
+
+def halfway(step: Waves | Levels, env: Environment) -> Environment:
+    return {**env, step.variable: quotient(turns(step, env), 2)}
+
+
+def phase_work(phase: Phase, env: Environment, batch: Expr) -> Expr:
+    result: Expr = int64(0)
+    for kernel in phase.kernels:
+        result = result + work(kernel, env, batch)
+    return result
 
 
 def work(kernel: Kernel, env: Environment, batch: Expr) -> Expr:
     """Multiply-adds of a kernel: those of one point and row, times points and rows."""
     rows = batch if kernel.batched else int64(1)
     here = dict(env)
+    if kernel.listed:
+        rows = rows * int64(_POINTS_OF_A_LEVEL)
+        here[kernel.listed] = int64(0)
     for loop in kernel.loops:
         lower = bound(loop.lower, here)
         if loop.exact:

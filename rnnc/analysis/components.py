@@ -26,7 +26,9 @@ class Component:
 
     `gamma` are the offsets that go with `alpha`: statement S at i runs in wave
     `floor(alpha . i + gamma[S])`, up to the first wave's number. `conflict` says why no one vector
-    serves a split. A chain of more than one of `chunks` is an associative scan: they run at once.
+    serves a split. A chain of more than one of `chunks` is an associative scan: they run at once. A
+    split with `levels` may compute all points of a level of that dim at once (analysis.levels)
+    instead of one after another.
     """
 
     kind: Kind
@@ -38,6 +40,7 @@ class Component:
     inner: tuple[Component, ...] = ()
     conflict: tuple[Cut, ...] = ()
     chunks: int = 1
+    levels: str | None = None
 
 
 def joint(components: Sequence[Component]) -> Component:

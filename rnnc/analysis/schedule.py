@@ -23,6 +23,7 @@ from rnnc.analysis.components import joint
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
+from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import chains
 from rnnc.analysis.orders import Order
 from rnnc.analysis.partition import Partition
@@ -87,6 +88,10 @@ class Scheduler:
 
     def component(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component:
         """A recurrence: an outer loop where the order asks for one, else one vector."""
+        if self.options.order != "sequential":
+            leveled = self.leveled(nodes, edges)
+            if leveled is not None:
+                return leveled
         for number, dim in enumerate(self.dims):
             wanted = dim in self.space.static
             match self.options.order:
@@ -110,6 +115,18 @@ class Scheduler:
             return made
         chunks = self.options.chunks
         return replace(made, chunks=self.cost.chunks(made) if chunks is None else chunks)
+
+    def leveled(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component | None:
+        """A loop over the levels of points that read along index arrays."""
+        for number, dim in enumerate(self.dims):
+            if not level_reads(self.space.graph, nodes, dim):
+                continue
+            made = self.split_along(nodes, edges, self.space.unit(number, 1))
+            if made is None or any(dict(made.gamma).values()):
+                continue
+            if all(found.kind == "parallel" for found in made.inner):
+                return replace(made, levels=dim)
+        return None
 
     # ---- several recurrences ------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rnnc.plan.expression import Expression, Load, walk
-from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step
+from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Step
 
 
 @dataclass(slots=True)
@@ -63,6 +63,8 @@ def touched(step: Step) -> Iterator[str]:
     if not isinstance(step, Phase):
         for inner in step.body:
             yield from touched(inner)
+        if isinstance(step, Levels):
+            yield from (step.level, step.points, step.rows, step.ends)
         return
     for kernel in step.kernels:
         yield from (store.buffer for store in (*kernel.stores, *kernel.last))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from rnnc.analysis.levels import level_reads
 from rnnc.analysis.schedule import Component, Schedule
 from rnnc.analysis.timing import Timing, statement_loops
 from rnnc.analysis.wave import Bound, WaveLoop
@@ -16,6 +17,7 @@ from rnnc.plan.chains import chain_order, with_carries, without_unread
 from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
+from rnnc.plan.levels import level_steps
 from rnnc.plan.lifetimes import slotted
 from rnnc.plan.plan import (
     Argument,
@@ -53,6 +55,7 @@ class Draft:
     count: Bound | None
     phases: tuple[tuple[Placed, ...], ...] = ()
     inner: tuple[Draft, ...] = ()
+    component: Component | None = None
 
 
 def build_plan(graph: Graph, schedule: Schedule) -> Plan:
@@ -150,7 +153,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         inner = (*nest, (component.timing, wave))
         if component.kind == "split":
             steps = draft(graph, component.inner, inner)
-            found.append(Draft(wave, component.waves, (), steps))
+            found.append(Draft(wave, component.waves, (), steps, component))
         else:
             key = {name: component.timing.positions[name] for name in component.nodes}
             timings = tuple(timing for timing, _ in inner)
@@ -249,6 +252,14 @@ class KernelBuilder:
         body += tuple(step for inner in found.inner for step in self.steps(inner))
         if found.variable is None:
             return body
+        levels = None if found.component is None else found.component.levels
+        if found.component is not None and levels is not None:
+            along = level_reads(self.graph, found.component.nodes, levels)
+            steps, buffers = level_steps(
+                self.graph, self.storage, along, levels, found.variable, body
+            )
+            self.scratch.extend(buffers)
+            return steps
         assert found.count is not None
         return (Waves(found.variable, found.count, body),)
 

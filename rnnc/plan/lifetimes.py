@@ -70,9 +70,10 @@ def moments_of(components: Sequence[Component], outer: Moment) -> Iterator[tuple
     number = 0
     for component in components:
         number += component.timing is not None
-        # The chunks of a scan run at once.
-        moment = (*outer, (number, component.timing if component.chunks == 1 else None))
-        if component.kind == "split":
+        # The chunks of a scan run at once; points on the same level do too, whatever is inside.
+        at_once = component.chunks > 1 or component.levels is not None
+        moment = (*outer, (number, None if at_once else component.timing))
+        if component.kind == "split" and not at_once:
             yield from moments_of(component.inner, moment)
         else:
             yield from ((name, moment) for name in component.nodes)

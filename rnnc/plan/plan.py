@@ -99,7 +99,8 @@ class Kernel:
     But the loops from the one named `serial` on, if any, run in order: all their points, for one
     row and element at the same outer point, are a *chain*. Chains are independent; inside one, what
     is stored at a point may be loaded at later ones. After its last point a chain stores what it
-    carries, as `last` says.
+    carries, as `last` says. Inside `Levels`, the dim `listed` has no loop: the kernel runs at the
+    points and rows of the level.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Kernel:
     serial: str | None = None
     carries: tuple[Carry, ...] = ()
     last: tuple[Store, ...] = ()
+    listed: str | None = None
 
     @property
     def independent(self) -> tuple[WaveLoop, ...]:
@@ -140,7 +142,28 @@ class Waves:
     body: tuple[Step, ...]
 
 
-Step = Phase | Waves
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """`body` for variable = 0, 1, ... as long as there are points of that level.
+
+    The points are 0 <= dim < upper of every row, up to the row's own length of `extent`. Buffer
+    `level` holds their levels. The int buffers `points`, `rows` and `ends` are filled before the
+    body runs: points and rows sorted by level, and where each level ends among them; at last the
+    number of levels.
+    """
+
+    variable: str
+    dim: str
+    upper: Poly
+    extent: str | None
+    level: str
+    points: str
+    rows: str
+    ends: str
+    body: tuple[Step, ...]
+
+
+Step = Phase | Waves | Levels
 
 
 @dataclass(frozen=True, slots=True)

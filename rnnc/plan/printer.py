@@ -27,7 +27,7 @@ from rnnc.plan.expression import (
     Reduce,
     Weight,
 )
-from rnnc.plan.plan import Buffer, BufferDim, Kernel, Phase, Plan, Step, Store, Waves
+from rnnc.plan.plan import Buffer, BufferDim, Kernel, Levels, Plan, Step, Store, Waves
 
 _OPERATORS = {
     "add": "+",
@@ -79,7 +79,11 @@ def _step(step: Step, indent: str) -> Iterator[str]:
         for own in step.body:
             yield from _step(own, inner)
         return
-    assert isinstance(step, Phase)
+    if isinstance(step, Levels):
+        yield f"{indent}for {step.variable} in levels of {step.dim} in 0..{step.upper}:"
+        for own in step.body:
+            yield from _step(own, inner)
+        return
     yield f"{indent}phase"
     for kernel in step.kernels:
         yield from _kernel(kernel, inner)
@@ -88,6 +92,7 @@ def _step(step: Step, indent: str) -> Iterator[str]:
 def _kernel(kernel: Kernel, indent: str) -> Iterator[str]:
     independent = kernel.independent
     space = [_loop(loop) for loop in independent]
+    space += [f"{kernel.listed} of the level"] if kernel.listed else []
     space += ["rows"] if kernel.batched else []
     space += [f"[{', '.join(map(str, kernel.shape))}]"] if kernel.shape else []
     condition = f" if {_constraints(kernel.constraints)}" if kernel.constraints else ""

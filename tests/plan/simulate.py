@@ -21,7 +21,7 @@ from rnnc.ir.graph import Op
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.arena import rooms
-from rnnc.plan.plan import Buffer, Kernel, Phase, Plan, Step, Store, Waves
+from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Step, Store, Waves
 
 Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
@@ -59,6 +59,7 @@ class Simulator:
             for name, value in extents.items()
         }
         self.memory = {buffer.name: self.allocate(buffer) for buffer in plan.buffers}
+        self.listed = np.zeros((0, batch), np.bool_)  # points and rows of the level
         self.buffers = {buffer.name: buffer for buffer in plan.buffers}
         self.rooms = {buffer.name: room for room in rooms(plan) for buffer in room}
         for buffer in plan.buffers:
@@ -84,6 +85,9 @@ class Simulator:
                 for inner in step.body:
                     self.step(inner, env | {step.variable: wave})
             return
+        if isinstance(step, Levels):
+            self.levels(step, env)
+            return
         assert isinstance(step, Phase)
         written: list[Write] = []
         self.read = {}
@@ -107,6 +111,19 @@ class Simulator:
                 for other in self.rooms.get(store.buffer, ()):
                     if other.name != store.buffer:
                         self.memory[other.name][...] = unwritten(other)
+
+    def levels(self, step: Levels, env: dict[str, int]) -> None:
+        """Level by level; in each, its points and rows."""
+        upper = step.upper.evaluate(env)
+        lower = self.buffers[step.level].dims[0].lower.evaluate(env)
+        level = self.memory[step.level][-lower:]
+        own = np.arange(upper)[:, None] < np.minimum(
+            upper, self.lengths[step.extent] if step.extent else upper
+        )
+        for wave in range(int(np.max(level, where=own, initial=-1)) + 1):
+            self.listed = own & (level == wave)
+            for inner in step.body:
+                self.step(inner, env | {step.variable: wave})
 
     def chains(self, kernel: Kernel, env: dict[str, int]) -> list[Write]:
         """One chain after another; each sees its own writes at once, the others' not at all."""
@@ -132,6 +149,10 @@ class Simulator:
         return written
 
     def points(self, kernel: Kernel, env: dict[str, int], depth: int) -> Iterator[dict[str, int]]:
+        if depth == len(kernel.loops) and kernel.listed and kernel.listed not in env:
+            for point in np.flatnonzero(self.listed.any(axis=1)):
+                yield from self.points(kernel, env | {kernel.listed: int(point)}, depth)
+            return
         if depth == len(kernel.loops):
             if all(constraint.holds(env) for constraint in kernel.constraints):
                 yield env
@@ -142,13 +163,15 @@ class Simulator:
 
     def space(self, kernel: Kernel, point: dict[str, int]) -> tuple[Shape, dict[str, Array]]:
         """The shape of all rows and elements of a point, and the variables over it."""
-        rows = self.batch if kernel.batched else 1
+        rows = np.arange(self.batch if kernel.batched else 1)
+        if kernel.listed:
+            rows = np.flatnonzero(self.listed[point[kernel.listed]])
         env: dict[str, Array] = {name: np.asarray(value) for name, value in point.items()}
         for axis, size in enumerate(kernel.shape):
             index = np.arange(size).reshape(-1, *(1,) * (len(kernel.shape) - axis - 1))
             env[ex.element(axis)] = index
-        env["#row"] = np.arange(rows).reshape(-1, *(1,) * len(kernel.shape))
-        return (rows, *kernel.shape), env
+        env["#row"] = rows.reshape(-1, *(1,) * len(kernel.shape))
+        return (len(rows), *kernel.shape), env
 
     def compute(
         self, kernel: Kernel, point: dict[str, int], carried: dict[str, Array]
