@@ -264,7 +264,8 @@ def _pass(
     for name in dict.fromkeys(declaration.name for declaration in declared):
         declaration = next(d for d in declared if d.name == name)
         variable = scope.variables[name]
-        variable.pieces = [p for p in variable.pieces if p.direct is None]
+        # What was passed in the round before goes; the equations of a border stay.
+        variable.pieces = [p for p in variable.pieces if p.equation is not None]
         base = Context(scope.session, scope, scope.outer, {}, scope.id(name))
         if name not in given:
             assert declaration.default is not None

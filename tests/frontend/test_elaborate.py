@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -427,6 +428,28 @@ model m{{D}}:
     assert [node.domain.names for node in merged] == [("k",)]
     found = run(text, {"x": x}, {"memory.A": A}, D=3)
     close(found["y"], x + remember(x[0], x, A))
+
+
+def test_what_a_model_gives_is_what_the_next_one_takes() -> None:
+    """However many rounds it takes to know its type."""
+    text = """
+    model grow{X, L}:
+        dim l in 0..L, t in 0..T
+        input x[t]: [X]
+        y[l, t] = 2 * y[l-1, t]
+        y[-1, t] = x[t]
+        output top[t] = y[L-1, t]
+
+    model twice{X, L = 3}:
+        dim t in 0..T
+        input x[t]: [X]
+        first = grow{X, L}(x)
+        between[t] = first.top[t]
+        second = grow{X, L}(between)
+        output y[t] = second.top[t]
+    """
+    x = RNG.normal(size=(STEPS, 4))
+    close(run(textwrap.dedent(text), {"x": x}, X=4)["y"], 64 * x)
 
 
 def test_params_can_be_models_and_keep_their_names() -> None:

@@ -180,6 +180,25 @@ def caption_rnn(every_step: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
     return oracle
 
 
+def caption_as_input(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    start = LSTM.step(p.under("lstm"), p["W_i"] @ x["v"], LSTM.zero(n["H"]))
+    states = LSTM.layer(p.under("lstm"), list(x["x"]), start)
+    return {"y": rows([h for h, _ in states], n["H"])}
+
+
+def caption_greedy(bos: int, eos: int) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, word, said = np.zeros(n["H"]), bos, list[int]()
+        for t in range(n["T"]):
+            a = p["W_xh"] @ p["E"][word] + p["W_hh"] @ h + p["b"]
+            h = np.tanh(a + p["W_ih"] @ x["v"] if t == 0 else a)
+            word = eos if eos in said else int(np.argmax(p["W_y"] @ h + p["b_y"]))
+            said.append(word)
+        return {"word": np.array(said, np.int64)}
+
+    return oracle
+
+
 def caption_attention(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     h, c, found = np.zeros(n["H"]), np.zeros(n["H"]), []
     for step in x["x"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.oracles import attention, memory, scans, unitary
+from tests.oracles import attention, memory, scans, translation, unitary
 from tests.oracles.case import case
 
 LUONG = "luong", "luong_decoder"
@@ -118,6 +118,24 @@ MEMORIES = (
     ),
     case(
         "caption",
+        "caption_as_input",
+        attention.caption_as_input,
+        "X=3 I=4 H=5 T=7",
+        "x: T B X, v: B I",
+        "y: T B H",
+    ),
+    case(
+        "caption",
+        "caption_greedy",
+        attention.caption_greedy(2, 5),
+        "V=6 D=3 I=4 H=5 T=9 bos=2 eos=5",
+        "v: B I",
+        "word: T B",
+        scale=3.0,
+        seed=5,  # some captions end, some do not
+    ),
+    case(
+        "caption",
         "caption_attention",
         attention.caption_attention,
         "X=3 I=4 H=5 A=2 T=7 N=6",
@@ -133,6 +151,62 @@ MEMORIES = (
         "y: T B X, enc: S B H",
         "top: T B H",
         extents="T S",
+    ),
+    case(
+        "gnmt",
+        "gnmt_v1",
+        translation.without_attention,
+        "V=6 D=3 H=5 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+    ),
+    case(
+        "gnmt",
+        "gnmt_v2",
+        translation.one_way,
+        "V=6 D=3 H=5 A=2 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+    ),
+    case(
+        "gnmt",
+        "gnmt_v3",
+        translation.both,
+        "V=6 D=3 H=5 A=2 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+    ),
+    case(
+        "gnmt",
+        "gnmt_v4",
+        translation.deep,
+        "V=6 D=3 H=5 A=2 L=2 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+    ),
+    case(
+        "gnmt",
+        "gnmt",
+        translation.whole(True),
+        "V=6 D=3 H=5 A=2 L=4 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+    ),
+    case(
+        "gnmt",
+        "gnmt",
+        translation.whole(False),
+        "V=6 D=3 H=5 A=2 L=3 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+        variant="plain",
+        residual=False,
     ),
     # ---- memory ----
     case(
@@ -175,11 +249,21 @@ MEMORIES = (
     ),
     case(
         "ntm",
-        "ntm_seed",
-        memory.ntm_seed,
+        "ntm_simple",
+        memory.ntm_simple(literal=False),
         "X=3 H=5 N=4 D=2 T=7",
         "x: T B X, M0: B N D, alpha: B = fractions",
         "y: T B H",
+    ),
+    case(
+        "ntm",
+        "ntm_simple",
+        memory.ntm_simple(literal=True),
+        "X=3 H=5 N=4 D=2 T=7",
+        "x: T B X, M0: B N D, alpha: B = fractions",
+        "y: T B H",
+        variant="literal",
+        literal=True,
     ),
     case("ntm", "ntm", memory.ntm, "X=3 Y=2 H=5 N=4 D=6 T=7", "x: T B X, M0: B N D", "y: T B Y"),
     case("stack_rnn", "stack_rnn", memory.stack_rnn, "X=3 H=5 D=4 K=2 T=7", "x: T B X", "y: T B H"),
@@ -202,7 +286,15 @@ MEMORIES = (
     case(
         "neural_stack",
         "neural_stack_rnn",
-        memory.neural_stack_rnn,
+        memory.neural_memory_rnn(queue=False),
+        "X=3 H=5 D=4 T=7",
+        "x: T B X",
+        "y: T B H",
+    ),
+    case(
+        "neural_stack",
+        "neural_queue_rnn",
+        memory.neural_memory_rnn(queue=True),
         "X=3 H=5 D=4 T=7",
         "x: T B X",
         "y: T B H",

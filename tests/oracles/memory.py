@@ -48,16 +48,22 @@ def act_rnn(most: int, eps: float) -> Callable[[Arrays, Arrays, Sizes], Outputs]
 # ---- Neural Turing machine (section 26) -------------------------------------------------------
 
 
-def ntm_seed(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    M, d, found = x["M0"], np.zeros(n["H"]), []
-    alpha = float(x["alpha"])
-    for step in x["x"]:
-        b, written = softmax(M @ (p["W_k"] @ d)), p["W_v"] @ d
-        M = np.array([(1 - alpha * b[i]) * M[i] + alpha * b[i] * written for i in range(n["N"])])
-        read = sum((b[i] * M[i] for i in range(n["N"])), start=np.zeros(n["D"]))
-        d = np.tanh(p["W"] @ step + p["R"] @ read + p["U"] @ d + p["b_d"])
-        found.append(d)
-    return {"y": rows(found, n["H"])}
+def ntm_simple(literal: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    """Slot i keeps 1 - alpha of itself (`literal`), or 1 - alpha b_i."""
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        M, d, found = x["M0"], np.zeros(n["H"]), []
+        alpha = float(x["alpha"])
+        for step in x["x"]:
+            b, written = softmax(M @ (p["W_k"] @ d)), p["W_v"] @ d
+            decay = alpha * (np.ones(n["N"]) if literal else b)
+            M = np.array([(1 - decay[i]) * M[i] + alpha * b[i] * written for i in range(n["N"])])
+            read = sum((b[i] * M[i] for i in range(n["N"])), start=np.zeros(n["D"]))
+            d = np.tanh(p["W"] @ step + p["R"] @ read + p["U"] @ d + p["b_d"])
+            found.append(d)
+        return {"y": rows(found, n["H"])}
+
+    return oracle
 
 
 def ntm_address(p: Arrays, h: Floats, M: Floats, w: Floats) -> Floats:
@@ -153,12 +159,15 @@ def neural_memory(queue: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
     return oracle
 
 
-def neural_stack_rnn(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    h, c, r, found = np.zeros(n["H"]), np.zeros(n["H"]), np.zeros(n["D"]), []
-    memory = Strengths(queue=False)
-    for step in x["x"]:
-        h, c = cells.lstm(p.under("lstm"), np.concatenate([step, r]), h, c)
-        pop, push = (float(sigmoid(p[f"w_{k}"] @ h + p[f"b_{k}"])) for k in "ud")
-        r = memory.step(np.tanh(p["W_v"] @ h + p["b_v"]), pop, push)
-        found.append(h)
-    return {"y": rows(found, n["H"])}
+def neural_memory_rnn(queue: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, c, r, found = np.zeros(n["H"]), np.zeros(n["H"]), np.zeros(n["D"]), []
+        memory = Strengths(queue)
+        for step in x["x"]:
+            h, c = cells.lstm(p.under("lstm"), np.concatenate([step, r]), h, c)
+            pop, push = (float(sigmoid(p[f"w_{k}"] @ h + p[f"b_{k}"])) for k in "ud")
+            r = memory.step(np.tanh(p["W_v"] @ h + p["b_v"]), pop, push)
+            found.append(h)
+        return {"y": rows(found, n["H"])}
+
+    return oracle
