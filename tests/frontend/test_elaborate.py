@@ -75,7 +75,7 @@ def test_every_definition_of_the_library_elaborates_without_sizes(name: str) -> 
 
 
 SIZES = {"C": 2, "X": 4, "H": 4, "Y": 2, "A": 5, "V": 6, "D": 3, "I": 5, "F": 3, "B": 3, "P": 2}
-SIZES |= {"R": 3, "K": 2, "N": 5, "L": 3, "G": 4}
+SIZES |= {"R": 3, "K": 2, "N": 5, "L": 3, "G": 4, "Q": 3}
 
 
 @pytest.mark.parametrize("name", sorted(driver.standard_library()))
