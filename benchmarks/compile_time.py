@@ -134,7 +134,7 @@ def measure(target: Target) -> dict[str, object]:
             _ = compilation.schedule
         with stage(seconds, "plan"):
             plan = compilation.plan
-        found |= {"nodes": len(graph), "kernels": len(program.kernels(plan.steps))}
+        found |= {"nodes": len(graph), "kernels": len(plan.kernels)}
         parts = (("tir", program, "functions"), ("llvm", library, "emit_objects"))
         with ExitStack() as stack:
             for name, module, function in (*parts, ("link", library, "link")):

@@ -8,7 +8,6 @@ be taken for non-empty, never for empty).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,16 +54,85 @@ def is_empty(domain: Domain, known: Assumptions = NOTHING) -> bool:
 
 @lru_cache(maxsize=1 << 15)
 def _is_empty(domain: Domain, known: Assumptions) -> bool:
-    constraints = (*_bounds(domain.dims), *domain.constraints)
-    if any(not constraint.holds({}) for constraint in _constant(constraints)):
+    values = dict(known.values)
+    constraints: list[Constraint] = []
+    for constraint in (*_bounds(domain.dims), *domain.constraints):
+        constraint = constraint.substitute(values)
+        if constraint.poly.constant is None:
+            constraints.append(constraint)
+        elif not constraint.holds({}):
+            return True
+    if _contradict(constraints):
         return True
-    # Most sets that are empty say so in two lines: `l >= 1` and `0 >= l`.
-    if any(
-        left.relation == right.relation == ">=" and _sum_is_negative(left.poly, right.poly)
-        for left, right in itertools.combinations(constraints, 2)
-    ):
-        return True
-    return bool(_set(domain.names, constraints, known).is_empty())
+    # What has no name in common is independent, and one empty part makes the whole empty.
+    return any(
+        _part_is_empty(tuple(name for name in domain.names if name in names), part, known)
+        for names, part in _parts(constraints)
+    )
+
+
+def _contradict(constraints: Iterable[Constraint]) -> bool:
+    """Whether two lines say that there is nothing: `l >= 1` and `0 >= l`."""
+    offsets: dict[tuple[tuple[Monomial, int], ...], int] = {}  # what `terms` at least must be
+    for constraint in constraints:
+        terms, offset = constraint.poly.terms, constraint.poly.offset
+        if terms[-1][0] == ():
+            terms = terms[:-1]
+        opposite = tuple((monomial, -value) for monomial, value in terms)
+        if offset + offsets.get(opposite, -offset) < 0:
+            return True
+        offsets[terms] = min(offset, offsets.get(terms, offset))
+        if constraint.relation == "==":
+            if -offset + offsets.get(terms, offset) < 0:
+                return True
+            offsets[opposite] = min(-offset, offsets.get(opposite, -offset))
+    return False
+
+
+def _parts(
+    constraints: Iterable[Constraint],
+) -> Iterable[tuple[frozenset[str], tuple[Constraint, ...]]]:
+    """The constraints in groups that have no name in common, with their names."""
+    parts: list[tuple[frozenset[str], tuple[Constraint, ...]]] = []
+    for constraint in dict.fromkeys(constraints):
+        names = frozenset(constraint.poly.names)
+        part: tuple[Constraint, ...] = (constraint,)
+        apart = []
+        for other, others in parts:
+            if names.isdisjoint(other):
+                apart.append((other, others))
+            else:
+                names, part = names | other, (*others, *part)
+        parts = [*apart, (names, part)]
+    return parts
+
+
+@lru_cache(maxsize=1 << 15)
+def _part_is_empty(
+    names: tuple[str, ...], constraints: tuple[Constraint, ...], known: Assumptions
+) -> bool:
+    found = {name for constraint in constraints for name in constraint.poly.names}
+    if len(found) == 1:
+        [name] = found
+        bare = {((name, 1),), ()}
+        if all(term in bare for c in constraints for term, _ in c.poly.terms):
+            least = None if name in names else int(name in known.positive)
+            return _interval_is_empty(constraints, least)
+    return bool(_set(names, constraints, known).is_empty())
+
+
+def _interval_is_empty(constraints: Iterable[Constraint], least: int | None) -> bool:
+    """Whether no number from `least` on satisfies constraints `factor * number + offset`."""
+    lower, upper = ([] if least is None else [least]), []
+    for constraint in constraints:
+        factor, offset = constraint.poly.terms[0][1], constraint.poly.offset
+        if constraint.relation == "==" and offset % factor:
+            return True
+        if factor > 0 or constraint.relation == "==":
+            lower.append(-(offset // factor))
+        if factor < 0 or constraint.relation == "==":
+            upper.append(offset // -factor)
+    return bool(lower and upper) and max(lower) > min(upper)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -75,15 +143,6 @@ def _bounds(dims: tuple[Dim, ...]) -> tuple[Constraint, ...]:
 @lru_cache(maxsize=1 << 15)
 def _facts(domain: Domain) -> frozenset[Constraint]:
     return frozenset((*_bounds(domain.dims), *domain.constraints))
-
-
-def _sum_is_negative(left: Poly, right: Poly) -> bool:
-    total = (left + right).constant
-    return total is not None and total < 0
-
-
-def _constant(constraints: Iterable[Constraint]) -> Iterable[Constraint]:
-    return (constraint for constraint in constraints if constraint.poly.constant is not None)
 
 
 def implies(domain: Domain, constraint: Constraint, known: Assumptions = NOTHING) -> bool:

@@ -54,6 +54,8 @@ class Poly:
         for monomial, coefficient in terms:
             sums[monomial] = sums.get(monomial, 0) + coefficient
         kept = [(monomial, value) for monomial, value in sums.items() if value]
+        if len(kept) <= 1:
+            return Poly(tuple(kept))
         return Poly(tuple(sorted(kept, key=lambda term: _order(term[0]))))
 
     # ---- arithmetic ---------------------------------------------------------------------------
@@ -71,6 +73,8 @@ class Poly:
         return Poly.of(other) - self
 
     def __mul__(self, other: PolyLike) -> Poly:
+        if self.constant == 1:
+            return Poly.of(other)
         return Poly._collect(
             (_multiply(left, right), a * b)
             for left, a in self.terms
@@ -159,17 +163,17 @@ class Poly:
 
     def substitute(self, values: Mapping[str, PolyLike]) -> Poly:
         """Replaces names, inside floors as well."""
-        if not any(name in values for name in self.names):
+        if not any(_mentions(atom, values) for monomial, _ in self.terms for atom, _ in monomial):
             return self
-        result = Poly()
+        terms: list[tuple[Monomial, int]] = []
         for monomial, coefficient in self.terms:
-            product = Poly.of(coefficient)
+            product = Poly.of(1)
             for atom, power in monomial:
                 factor = _replaced(atom, values)
                 for _ in range(power):
                     product = product * factor
-            result = result + product
-        return result
+            terms += [(inner, coefficient * value) for inner, value in product.terms]
+        return Poly._collect(terms)
 
     def rename(self, rename: Callable[[str], str]) -> Poly:
         return self.substitute({name: rename(name) for name in self.names})
@@ -230,6 +234,12 @@ def _multiply(left: Monomial, right: Monomial) -> Monomial:
     for atom, power in right:
         powers[atom] = powers.get(atom, 0) + power
     return _sorted(powers.items())
+
+
+def _mentions(atom: Atom, values: Mapping[str, PolyLike]) -> bool:
+    if isinstance(atom, str):
+        return atom in values
+    return any(_mentions(a, values) for m, _ in atom.numerator.terms for a, _ in m)
 
 
 def _replaced(atom: Atom, values: Mapping[str, PolyLike]) -> Poly:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import networkx as nx
@@ -268,11 +267,13 @@ def _merge_type(type: TensorType, cases: list[TensorType]) -> Iterator[str]:
 
 def _cycles(graph: Graph) -> Iterator[tuple[str, str]]:
     unmerged = _structure(graph, lambda node, _: node.op.name != "merge")
-    with suppress(nx.NetworkXNoCycle):
+    if not nx.is_directed_acyclic_graph(unmerged):  # linear, as the search for a cycle is not
         cycle = [source for source, _ in nx.find_cycle(unmerged)][::-1]
         yield cycle[0], f"needs itself and no merge is between: {' <- '.join(cycle)}"
         return
     standing = _structure(graph, lambda _, operand: _is_identity(graph, operand))
+    if nx.is_directed_acyclic_graph(standing):
+        return
     place = {name: position for position, name in enumerate(graph.structure.nodes)}
     cycles = list(itertools.islice(nx.simple_cycles(standing), _CYCLES))
     # The order in which networkx finds them depends on hashes.

@@ -16,7 +16,7 @@ from typing import ClassVar
 import networkx as nx
 
 from rnnc.analysis.regions import region
-from rnnc.analysis.sets import is_empty
+from rnnc.analysis.sets import implies
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
 from rnnc.ir.reads import value_operands
@@ -83,9 +83,9 @@ def covering_case(source: Node, points: Domain, operand: Operand) -> Operand | N
         return None
     for case in value_operands(source):
         assert case.guard is not None
-        limits = [c.substitute(values) for c in (*case.guard.bounds, *case.guard.constraints)]
-        outside = [points.restrict(part) for limit in limits for part in limit.negated()]
-        if all(is_empty(part) for part in outside):
+        # Constraints first: a box seldom tells cases apart.
+        limits = (*case.guard.constraints, *case.guard.bounds)
+        if all(implies(points, limit.substitute(values)) for limit in limits):
             if any(isinstance(index, DataIndex) for index in case.access):
                 return None  # a data-dependent index belongs to the merge
             return moved(case, values)
