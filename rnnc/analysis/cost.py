@@ -1,10 +1,11 @@
 """What a schedule costs: THE estimate by which orders that are all legal are compared.
 
 A phase of products with r rows on weights of N x K takes the longer of its arithmetic and of
-reading its weights from the level of the cache where all weights of its loop stay; a wave takes a
-barrier more. Layers one after another have their input products computed for all steps at once
-(many rows, one phase), and their results stored and read again; a wavefront has fewer waves, and
-all layers' weights in every one. The numbers are of the right size, not measured: they only rank.
+reading its weights, once for each register tile of rows, from the level of the cache where all
+weights of its loop stay; a wave that is worth sharing takes a barrier more. Layers one after
+another have their input products computed for all steps at once (many rows, one phase), and their
+results stored and read again; a wavefront has fewer waves, and all layers' weights in every one.
+The numbers are those of one processor (2 cores of an EPYC with AVX-512): they only rank.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from rnnc.ir.poly import Poly
 _LIKELY = 100
 # Both must be served well: one sequence at a time, and many.
 _BATCHES = (1, 32)
+# Estimates that differ by less say nothing.
+_CLEARLY = 0.83
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,17 @@ class Machine:
     """Seconds, bytes and flops of one core; `levels` are (bytes that fit, bytes per second)."""
 
     cores: int = 2
-    flops: float = 1.2e11
-    levels: tuple[tuple[float, float], ...] = ((1e6, 8e10), (1.6e7, 3e10), (float("inf"), 1e10))
-    barrier: float = 2.5e-7
-    kernel: float = 1.5e-7
+    flops: float = 2.1e11
+    levels: tuple[tuple[float, float], ...] = (
+        (4.8e4, 2e11),
+        (1e6, 1.4e11),
+        (1.6e7, 7e10),
+        (float("inf"), 1.5e10),
+    )
+    tile: int = 6  # rows that share one reading of the weights
+    barrier: float = 1e-6  # with what tasks wait for each other because they are not equally long
+    kernel: float = 4e-8
+    worth_sharing: float = 64e3  # multiply-adds from which on a wave is shared among cores
     lanes: int = 16
     step: float = 1.5e-9  # of one chain, waiting for the step before
     streams: int = 2  # chains that a core runs in the time of one
@@ -42,15 +52,12 @@ class Machine:
         """How fast a core reads what is read again and again, if that is so large."""
         return next(speed for size, speed in self.levels if resident <= size)
 
-    def efficiency(self, rows: float) -> float:
-        """The part of the peak that a product with so many rows reaches."""
-        return 0.9 * rows / (rows + 3.5)
-
 
 @dataclass(frozen=True, slots=True)
 class Product:
     """A matrix product: how often, on how many different weights of which size."""
 
+    vector: Operand  # products of the same one are one kernel
     points: float
     weights: float
     size: float  # multiply-adds of one point and row
@@ -70,9 +77,9 @@ class CostModel:
         return CostModel(graph, _Likely(hints))
 
     def better(self, left: Sequence[Component], right: Sequence[Component]) -> bool:
-        """Whether `left` is the faster one, over the batches that matter."""
+        """Whether `left` is clearly the faster one, over the batches that matter."""
         ratios = [self.seconds(left, batch) / self.seconds(right, batch) for batch in _BATCHES]
-        return prod(ratios) < 1
+        return prod(ratios) < _CLEARLY ** len(ratios)
 
     def seconds(self, components: Iterable[Component], batch: int, times: float = 1) -> float:
         """Components one after another, each for one of `times` turns of the loops around."""
@@ -84,15 +91,20 @@ class CostModel:
         if component.kind in ("parallel", "chain"):
             stored = sum(8 * found.points * batch * found.result for found in products)
             work = sum(self.phase(found, 1, batch, 0) for found in products)
-            return machine.barrier + work + stored / (machine.cores * machine.levels[1][1])
+            moved = stored / machine.bandwidth(stored)
+            return machine.barrier * bool(products) + (work + moved) / machine.cores
         assert component.waves is not None
         waves = max(1, component.waves.evaluate(self.extents))
         if component.kind == "split":
             return waves * self.seconds(component.inner, batch, times * waves)
-        resident = sum(4 * found.weights * found.size for found in products) / machine.cores
+        wave = sum(found.points * found.size for found in products) * batch / waves
+        shared = wave >= machine.worth_sharing
+        cores = machine.cores if shared else 1
+        resident = sum(4 * found.weights * found.size for found in products) / cores
         work = sum(self.phase(found, waves, batch, resident) for found in products)
-        overhead = machine.barrier + machine.kernel * max(1, len(products))
-        return waves * (overhead + work)
+        kernels = len({found.vector for found in products})
+        overhead = machine.barrier * shared + machine.kernel * kernels
+        return waves * (overhead + work / cores)
 
     def chunks(self, component: Component) -> int:
         """Into how many parts that run at once an affine chain is best cut; 1: not at all.
@@ -131,14 +143,14 @@ class CostModel:
         return float(seconds ** (1 / len(_BATCHES)))
 
     def phase(self, found: Product, waves: float, batch: int, resident: float) -> float:
-        """One wave's part of a product."""
+        """One wave's part of a product, on one core."""
         machine = self.machine
         points = found.points / waves
         weights = max(1.0, min(points, found.weights))
         rows = batch * max(1.0, points / weights)
-        arithmetic = 2 * weights * rows * found.size / (machine.flops * machine.efficiency(rows))
-        reading = 4 * weights * found.size / machine.bandwidth(resident)
-        return max(arithmetic, reading) / machine.cores
+        arithmetic = 2 * weights * rows * found.size / machine.flops
+        times = max(1.0, rows / machine.tile)
+        return max(arithmetic, 4 * weights * found.size * times / machine.bandwidth(resident))
 
     def products(self, name: str, times: float) -> Iterable[Product]:
         """The product that a statement is, if it is one."""
@@ -147,7 +159,7 @@ class CostModel:
             return
         left, right = (self.graph[read.source] for read in node.operands)
         sizes = [prod(size.constant or 1 for size in read.type.shape) for read in (left, right)]
-        heavy = max(range(2), key=sizes.__getitem__)
+        heavy = 0 if sizes[0] > sizes[1] else 1
         own = varies(self.graph, node, node.operands[heavy])
         points = weights = 1.0
         for dim, extent in extents_of(node):
@@ -155,6 +167,7 @@ class CostModel:
             points *= count
             weights *= count if dim in own else 1
         yield Product(
+            node.operands[1 - heavy],
             max(1.0, points / times),
             max(1.0, weights / times),
             sizes[heavy],

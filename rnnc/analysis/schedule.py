@@ -155,7 +155,7 @@ class Scheduler:
         plain = [found for found in components if found.kind == "affine"]
         if len(plain) > 1 and self.options.order != "sequential":
             made = joint(plain)
-            if self.cost.better([made], plain):
+            if not self.cost.better(plain, [made]):
                 yield made
                 plain = []
         yield from plain
