@@ -98,13 +98,16 @@ def group(
 def sorted_by_dependence(
     graph: Graph, nodes: tuple[Node, ...], waits: Callable[[Node, Read], bool]
 ) -> list[Node]:
-    """Sources before readers, along the reads that wait."""
+    """Sources before readers, along the reads that wait.
+
+    No schedule may let statements of one step wait for each other: that is a mistake in rnnc.
+    """
     inside = {node.id: node for node in nodes}
     done: dict[str, None] = {}
 
     def visit(root: Node) -> None:
         stack: list[tuple[Node, Iterator[Read]]] = [(root, reads(graph, root))]
-        open_nodes = {root.id}
+        path = {root.id: None}
         while stack:
             node, pending = stack[-1]
             following = next(
@@ -112,20 +115,27 @@ def sorted_by_dependence(
                     read.source
                     for read in pending
                     if read.source.id in inside
-                    and waits(node, read)
                     and read.source.id not in done
-                    and read.source.id not in open_nodes
+                    and waits(node, read)
                 ),
                 None,
             )
             if following is None:
                 stack.pop()
+                del path[node.id]
                 done[node.id] = None
             else:
-                open_nodes.add(following.id)
+                assert following.id not in path, cycle_text([*path], following.id)
+                path[following.id] = None
                 stack.append((following, reads(graph, following)))
 
     for node in nodes:
         if node.id not in done:
             visit(node)
     return [inside[name] for name in done]
+
+
+def cycle_text(path: list[str], again: str) -> str:
+    """What is wrong where the last of `path` reads a statement that is on it."""
+    names = [*path[path.index(again) :], again]
+    return f"statements of one wave wait for each other: {' <- '.join(names)}"
