@@ -20,7 +20,11 @@ from tests.analysis.moments import violations as early_instances
 from tests.analysis.systems import System, any_systems, systems
 
 ORDERS: tuple[Order, ...] = ("auto", "wavefront", "sequential")
-GRIDS = {1: [(5,), (1,)], 2: [(3, 4), (4, 2), (1, 3)], 3: [(3, 2, 3), (2, 3, 2)]}
+GRIDS: dict[int, list[tuple[int, ...]]] = {
+    1: [(5,), (1,)],
+    2: [(3, 4), (4, 2), (1, 3)],
+    3: [(3, 2, 3), (2, 3, 2)],
+}
 
 
 def completed(system: System) -> Graph:
