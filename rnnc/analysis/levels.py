@@ -49,6 +49,8 @@ def level_reads(graph: Graph, nodes: Sequence[str], dim: str) -> tuple[LevelRead
             for source, access, _ in sources(graph, operand, True):
                 if source.id not in inside:
                     continue
+                if dim not in access:
+                    return ()
                 there = access[dim]
                 if there == Poly.of(dim):
                     continue
