@@ -8,9 +8,11 @@ Miller, Winograd 1967; Darte, Vivien 1997). Cycles are found one at a time, by B
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
+from operator import mul
 
 Rational = tuple[Fraction, ...]
 Cost = Callable[[Rational], tuple[Fraction, Fraction]]
@@ -106,24 +108,45 @@ def solve(rows: Sequence[tuple[tuple[int, ...], int]]) -> Rational | None:
 def offsets(
     nodes: Sequence[str], arcs: Sequence[Arc], alpha: Rational
 ) -> tuple[dict[str, Fraction], tuple[Arc, ...]]:
-    """Longest paths with weights `delay - alpha . distance`, or a cycle of positive weight."""
-    gamma = dict.fromkeys(nodes, Fraction(0))
+    """Longest paths with weights `delay - alpha . distance`, or a cycle of positive weight.
+
+    In integers, as multiples of 1 / scale. Arcs go by their source: nodes stand sources first but
+    for what a recurrence carries, so that a round takes a path as far as it runs forwards.
+    """
+    scale = lcm(*(value.denominator for value in alpha))
+    whole = [int(value * scale) for value in alpha]
+    place = {name: number for number, name in enumerate(nodes)}
+    weighted = [
+        (arc, scale * arc.delay - sum(map(mul, whole, arc.distance)))
+        for arc in sorted(arcs, key=lambda arc: place[arc.source])
+    ]
+    gamma = dict.fromkeys(nodes, 0)
     before: dict[str, Arc] = {}
-    weights = [arc.delay - dot(alpha, arc.distance) for arc in arcs]
-    moved: str | None = None
-    for _ in range(len(nodes) + 1):
-        moved = None
-        for arc, weight in zip(arcs, weights, strict=True):
+    moved = True
+    while moved:
+        moved = False
+        for arc, weight in weighted:
             value = gamma[arc.source] + weight
             if value > gamma[arc.reader]:
                 gamma[arc.reader], before[arc.reader] = value, arc
-                moved = arc.reader
-        if moved is None:
-            return gamma, ()
-    assert moved is not None
-    for _ in nodes:
-        moved = before[moved].source
-    cycle = [before[moved]]
-    while cycle[-1].source != moved:
-        cycle.append(before[cycle[-1].source])
-    return gamma, tuple(reversed(cycle))
+                moved = True
+        cycle = round_trip(before) if moved else ()
+        if cycle:
+            return {}, cycle
+    return {name: Fraction(value, scale) for name, value in gamma.items()}, ()
+
+
+def round_trip(before: Mapping[str, Arc]) -> tuple[Arc, ...]:
+    """A cycle in arcs that go back from each node, or nothing; in the direction of the arcs."""
+    seen: dict[str, str] = {}
+    for start in before:
+        node = start
+        while node in before and node not in seen:
+            seen[node] = start
+            node = before[node].source
+        if seen.get(node) == start and node in before:
+            cycle = [before[node]]
+            while cycle[-1].source != node:
+                cycle.append(before[cycle[-1].source])
+            return tuple(reversed(cycle))
+    return ()
