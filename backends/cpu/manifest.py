@@ -178,7 +178,7 @@ def affine_form(poly: Poly) -> Affine:
 
 
 def real_int_or_bool(buffer: Buffer) -> DType:
-    assert buffer.dtype != "complex", "refused when the plan is built"
+    assert buffer.dtype != "complex", "no plan has complex numbers"
     return buffer.dtype
 
 

@@ -45,8 +45,17 @@ def initial_array(
 ) -> Array:
     """The array that an initializer means; names in it are sizes, grid indices, `pi`, `inf`.
 
-    Raises EvaluationError for a text that is no initializer.
+    `parts(...)` holds the initializer of a complex parameter, which is stored by its parts along
+    the first axis. Raises EvaluationError for a text that is no initializer.
     """
+    if text.startswith("parts("):
+        inner = text.removeprefix("parts(").removesuffix(")")
+        whole = (
+            initial_array(inner, "complex", shape[1:], values, generator)
+            if inner
+            else unspecified("complex", shape[1:], None, generator)
+        )
+        return np.stack([whole.real, whole.imag])
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval").body
         if isinstance(tree, ast.Name) and tree.id in _DRAWS:

@@ -16,6 +16,7 @@ from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
 from rnnc.passes.rewrite import Pass
+from rnnc.passes.split_complex import SplitComplex
 from rnnc.passes.split_concat_products import SplitConcatProducts
 from rnnc.passes.unroll_reductions import UnrollReductions
 
@@ -24,6 +25,7 @@ def before_division() -> tuple[Pass, ...]:
     """What makes a graph ready to be divided by `prepare_weights`."""
     return (
         BindSizes(),  # shapes are counted
+        SplitComplex(),  # before anybody else: no other pass, plan or kernel knows complex numbers
         EliminateDead(),  # nothing is prepared that nobody reads
         ResolveReads(),  # a weight under a name of its own is the expression that it names
         DropUnusedDims(),  # a weight in an equation of time does not depend on it

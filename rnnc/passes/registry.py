@@ -20,6 +20,7 @@ from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
 from rnnc.passes.rewrite import Pass
+from rnnc.passes.split_complex import SplitComplex
 from rnnc.passes.split_concat_products import SplitConcatProducts
 from rnnc.passes.unroll_reductions import UnrollReductions
 
@@ -37,6 +38,7 @@ PASSES: Mapping[str, type[Pass]] = {
         PropagateCopies,
         PushViews,
         ResolveReads,
+        SplitComplex,
         SplitConcatProducts,
         UnrollReductions,
     )

@@ -132,8 +132,6 @@ class ElementBuilder:
         match name:
             case "constant":
                 value = source.op["value"]
-                if isinstance(value, complex):
-                    raise unsupported(source, "complex numbers have no CPU kernels yet")
                 assert isinstance(value, (bool, int, float))
                 return Constant(value, source.type.dtype)
             case "index":

@@ -84,6 +84,13 @@ def formed(port: Port, value: npt.ArrayLike, batch_first: bool) -> Array:
     except NOT_AN_ARRAY as reason:
         message = f"input '{port.name}' cannot be read as an array: {reason}"
         raise error("RNN733", message) from reason
+    place = len(port.dims) + 1
+    if (
+        np.iscomplexobj(array)
+        and port.shape[:1] == (2,)
+        and array.ndim == place + len(port.shape) - 1
+    ):
+        array = np.stack([array.real, array.imag], axis=place)  # how kernels know complex inputs
     allowed = {"real": "fiub", "int": "iu", "bool": "b"}[port.dtype]
     if array.dtype.kind not in allowed:
         message = f"input '{port.name}' holds {array.dtype} but must hold {port.dtype} values"

@@ -30,6 +30,9 @@ Spec = ParameterSpec | Prepared
 def checked(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Points, ...]:
     """The points of each parameter of the manifest, from arrays by path: their memory, if possible.
 
+    A complex parameter `p: complex[N]` is real[2, N], its real part and its imaginary part; a
+    complex array [N] is taken apart.
+
     Raises every mistake at once: RNN721 for what is missing, RNN722 for what has no place, RNN723
     for a wrong shape, RNN724 for a wrong dtype, RNN725 for an int out of its range.
     """
@@ -62,6 +65,8 @@ def checked(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Poi
                 found.append(Diagnostic("RNN721", message))
                 continue
             used.add(name)
+            if np.iscomplexobj(value) and spec.shape == (2, *value.shape):
+                value = np.stack([value.real, value.imag])  # as complex parameters are stored
             problem = _problem(path, value, spec, point)
             if problem is not None:
                 found.append(problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Plan
 from tests.plan.test_lifetimes import made
-from tests.plan.test_simulation import UNSUPPORTED, compilation, models
+from tests.plan.test_simulation import compilation, models
 
 TWO_LOOPS = """p[t] = tanh(U @ x[t])
     a[t] = tanh(U @ a[t-1] + p[t])
@@ -26,7 +26,7 @@ def test_what_is_done_makes_room() -> None:
 
 
 def test_every_buffer_has_one_room() -> None:
-    for file, model in sorted(set(models()) - UNSUPPORTED)[::12]:
+    for file, model in sorted(models())[::12]:
         plan = compilation(file, model).plan
         states = sorted(buffer.name for buffer in plan.buffers if buffer.role == "state")
         assert sorted(name for room in names(plan) for name in room) == states
