@@ -114,9 +114,7 @@ def sorted_by_dependence(
                 (
                     read.source
                     for read in pending
-                    if read.source.id in inside
-                    and read.source.id not in done
-                    and waits(node, read)
+                    if read.source.id in inside and read.source.id not in done and waits(node, read)
                 ),
                 None,
             )

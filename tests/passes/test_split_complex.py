@@ -203,10 +203,11 @@ def test_complex_inputs_and_outputs_have_their_parts_behind_the_batch() -> None:
         z = 0.5j * z + step
         expected.append(z)
     network = model.bind({})
-    for given in (x, parts(x, axis=2)):
-        assert_close(network(x=given)["y"], parts(np.array(expected), 2), np.float32, steps=4)
+    given: tuple[Array, ...] = (x, parts(x, axis=2))
+    for array in given:
+        assert_close(network(x=array)["y"], parts(np.array(expected), 2), np.float32, steps=4)
     with pytest.raises(DiagnosticError, match="RNN733"):
-        network(x=parts(x, axis=2) * 1j)
+        network(x=np.multiply(parts(x, axis=2), 1j))
 
 
 def test_a_complex_parameter_is_given_as_it_is_or_by_its_parts() -> None:
