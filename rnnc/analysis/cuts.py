@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import gcd, lcm
 from operator import mul
 
 Rational = tuple[Fraction, ...]
@@ -48,15 +48,10 @@ def cheapest(cuts: Sequence[Cut], dims: int, cost: Cost) -> Rational | None:
     The minimum of a cost that is linear in each orthant is at a vertex: all are enumerated (there
     are few dims and few cuts).
     """
-    tightest: dict[tuple[int, ...], Cut] = {}
-    for cut in cuts:
-        known = tightest.get(cut.vector)
-        if known is None or known.delay < cut.delay:
-            tightest[cut.vector] = cut
-    kept = list(tightest.values())
+    kept = tightest(cuts)
     if any(cut.delay > 0 and not any(cut.vector) for cut in kept):
         return None
-    kept = [cut for cut in kept if any(cut.vector)]
+    kept = tuple(cut for cut in kept if any(cut.vector))
     best: tuple[object, Rational] | None = None
     for signs in itertools.product(*(allowed_signs(kept, number) for number in range(dims))):
         rows = [
@@ -73,6 +68,18 @@ def cheapest(cuts: Sequence[Cut], dims: int, cost: Cost) -> Rational | None:
             if best is None or key < best[0]:  # type: ignore[operator]
                 best = (key, alpha)
     return None if best is None else best[1]
+
+
+def tightest(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
+    """Of cuts in one direction the one that demands most."""
+    found: dict[tuple[int, ...], tuple[Fraction, Cut]] = {}
+    for cut in cuts:
+        size = gcd(*cut.vector) or 1
+        direction = tuple(value // size for value in cut.vector)
+        demand = Fraction(cut.delay, size)
+        if direction not in found or found[direction][0] < demand:
+            found[direction] = demand, cut
+    return tuple(cut for _, cut in found.values())
 
 
 def allowed_signs(cuts: Sequence[Cut], number: int) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,6 +74,23 @@ class Partition:
             before = max((found[other] for other in self._structure.predecessors(part)), default=0)
             found[part] = before + self.is_recurrence(part)
         return found
+
+    def before(self, part: Part) -> Iterator[Part]:
+        """The parts that it reads directly."""
+        yield from self._structure.predecessors(part)
+
+    def into(self, part: Part) -> tuple[Dependence, ...]:
+        """The dependences by which it reads other parts."""
+        return self._into.get(part, ())
+
+    @cached_property
+    def _into(self) -> dict[Part, tuple[Dependence, ...]]:
+        found: dict[Part, list[Dependence]] = {}
+        for edge in self.edges:
+            part = self._part[edge.reader]
+            if part is not self._part[edge.source]:
+                found.setdefault(part, []).append(edge)
+        return {part: tuple(edges) for part, edges in found.items()}
 
     def producer(self, part: Part) -> Part | None:
         """The recurrence that feeds a part, with no other between; None if not just one does."""

@@ -25,6 +25,7 @@ from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import chains
+from rnnc.analysis.merging import merged
 from rnnc.analysis.orders import Order
 from rnnc.analysis.partition import Partition
 from rnnc.analysis.space import Space, arcs_of
@@ -75,7 +76,7 @@ class Scheduler:
         """
         partition = Partition.of(nodes, edges)
         if self.options.order == "wavefront":
-            partition = self.merged(partition)
+            partition = merged(partition, self.space)
         levels: dict[tuple[int, bool], list[Component]] = {}
         for part in partition.parts:
             own = partition.inside(part)
@@ -129,26 +130,6 @@ class Scheduler:
         return None
 
     # ---- several recurrences ------------------------------------------------------------------
-
-    def merged(self, partition: Partition) -> Partition:
-        """Recurrences of which one feeds the other under one vector, where that is no dearer than
-        the dearer one's own: then they overlap (a wavefront), and what is between them as well."""
-        alphas: dict[tuple[str, ...], Rational] = {}
-        for part in partition.recurrences():
-            found = self.space.solved(part, partition.inside(part))
-            if not isinstance(found, Component):
-                continue
-            alphas[part] = found.alpha
-            producer = partition.producer(part)
-            if producer not in alphas:
-                continue
-            both = partition.between(producer, part)
-            united = self.space.solved(both, partition.inside(both))
-            dearer = max(self.space.cost(alphas[producer]), self.space.cost(found.alpha))
-            if isinstance(united, Component) and self.space.cost(united.alpha) <= dearer:
-                partition = partition.united(both)
-                alphas[both] = united.alpha
-        return partition
 
     def together(self, components: Sequence[Component]) -> Iterable[Component]:
         """Recurrences that know nothing of each other: in one loop of waves where that pays."""

@@ -21,6 +21,15 @@ _SHORT = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Solution:
+    """A vector, an offset for each statement, and the cuts that led to them."""
+
+    alpha: Rational
+    gamma: Mapping[str, Fraction]
+    cuts: tuple[Cut, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Space:
     """The dims of a graph, and what a step along each costs.
 
@@ -77,15 +86,22 @@ class Space:
         self, nodes: tuple[str, ...], edges: Sequence[Dependence]
     ) -> Component | tuple[Cut, ...]:
         """The component along its cheapest vector, or a smallest contradiction if there is none."""
+        found = self.solution(nodes, edges)
+        if isinstance(found, Solution):
+            return self.along(nodes, found.alpha, found.gamma)
+        return self.irreducible(found)
+
+    def solution(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Solution | list[Cut]:
+        """The cheapest vector of statements, or contradictory cuts if there is none."""
         arcs = arcs_of(edges)
         cuts = [Cut(ray, 0, (edge.text,)) for edge in edges for ray in edge.rays]
         while True:
             alpha = cheapest(cuts, len(self.dims), self.cost)
             if alpha is None:
-                return self.irreducible(cuts)
+                return cuts
             gamma, cycle = offsets(nodes, arcs, alpha)
             if not cycle:
-                return self.along(nodes, alpha, gamma)
+                return Solution(alpha, gamma, tuple(cuts))
             cuts.append(cut_of(cycle))
 
     def irreducible(self, cuts: list[Cut]) -> tuple[Cut, ...]:

@@ -20,7 +20,7 @@ from tests.analysis.models import library_graph, specs
 from tests.analysis.moments import moments, violations
 
 # Extents in the order of the graph; one step, and each in turn larger than the others.
-GRIDS = [(1, 1, 1), (4, 3, 2), (2, 5, 3)]
+GRIDS = [(1, 1, 1, 1), (4, 3, 2, 2), (2, 5, 3, 1)]
 
 
 def extents_of(graph: Graph) -> list[dict[str, int]]:
