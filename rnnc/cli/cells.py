@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from rnnc import driver
+from rnnc.citation import citation, first_line
 from rnnc.cli.group import session_options
 from rnnc.cli.session import Session
+from rnnc.frontend import ast
 
 
 @click.command()
@@ -21,14 +23,32 @@ def command(session: Session, name: str | None) -> None:
     modules = driver.standard_library()
     if name is None:
         rows = [
-            (module_name, definition.name, (definition.docstring or "").partition("\n")[0])
+            row(module_name, definition)
             for module_name, module in modules.items()
             for definition in module.definitions
         ]
-        session.table(("FILE", "NAME", "WHAT"), rows)
+        session.table(("FILE", "NAME", "DIMS", "YEAR", "PAPER", "WHAT"), rows)
         return
     for module_name, module in modules.items():
         if name == module_name or name in [d.name for d in module.definitions]:
             click.echo(module.source.text, nl=False)
             return
     raise click.UsageError(f"the standard library has no '{name}': rnnc cells lists it")
+
+
+def row(file: str, definition: ast.Definition) -> tuple[str, ...]:
+    """File, name, dims of a model's grid, year, paper, and what it is."""
+    source = citation(definition.docstring)
+    if source is None:
+        return file, definition.name, dims(definition), "", "", first_line(definition.docstring)
+    year = str(source.year)
+    return file, definition.name, dims(definition), year, source.paper, source.what
+
+
+def dims(definition: ast.Definition) -> str:
+    """The grid dims of a model, in order; those of a reduction are among them."""
+    if not isinstance(definition, ast.Model):
+        return ""
+    groups = [statement for statement in definition.body if isinstance(statement, ast.Dims)]
+    names = [dim.element for group in groups for dim in group.ranges]
+    return " ".join(name.text for name in names if isinstance(name, ast.Name))

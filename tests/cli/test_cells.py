@@ -19,6 +19,13 @@ def test_every_file_is_listed(rnnc: Rnnc) -> None:
     assert (result.code, listed) == (0, {path.stem for path in CELLS.glob("*.rnn")})
 
 
+def test_a_line_says_what_it_runs_over_and_where_it_comes_from(rnnc: Rnnc) -> None:
+    lines = rnnc("cells").out.splitlines()
+    [line] = [line for line in lines if line.split()[1:2] == ["gnmt_encoder"]]
+    assert line.split()[:5] == ["gnmt", "gnmt_encoder", "l", "t", "2016"]
+    assert "Wu et al., arXiv 1609.08144" in line
+
+
 @pytest.mark.parametrize("name", ["stacked", "stacked_lstm"])
 def test_a_file_is_shown_by_its_name_or_by_what_it_defines(rnnc: Rnnc, name: str) -> None:
     result = rnnc("cells", name)

@@ -42,11 +42,18 @@ def children(random: Generator, _: Sizes, shape: tuple[int, ...]) -> Array:
     return found
 
 
+def siblings(random: Generator, sizes: Sizes, shape: tuple[int, ...]) -> Array:
+    """As `children`, for nodes along the second axis; the first is that of a static dim."""
+    places, nodes, *rest = shape
+    return np.swapaxes(children(random, sizes, (nodes, places, *rest)), 0, 1)
+
+
 KINDS: Mapping[str, Draw] = {
     "": normal,
     "fractions": fractions,
     "words": words,
     "children": children,
+    "siblings": siblings,
 }
 
 

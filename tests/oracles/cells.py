@@ -56,6 +56,12 @@ def lstm(p: Arrays, x: Floats, h: Floats, c: Floats) -> Pair:
     return o * np.tanh(c), c
 
 
+def lstm_1997(p: Arrays, x: Floats, h: Floats, c: Floats) -> Pair:
+    i, g, o = np.split(p["W"] @ x + p["U"] @ h + p["b"], 3)
+    c = c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
 def peephole_lstm(p: Arrays, x: Floats, h: Floats, c: Floats) -> Pair:
     i, f, g, o = np.split(p["W"] @ x + p["U"] @ h + p["b"], 4)
     new = sigmoid(f + p["p_f"] * c) * c + sigmoid(i + p["p_i"] * c) * np.tanh(g)
@@ -138,6 +144,12 @@ def sru(p: Arrays, x: Floats, c: Floats, act: Activation = identity, scale: floa
     return r * act(c) + (1 - r) * skip * scale, c
 
 
+def sru_v1(p: Arrays, x: Floats, c: Floats, act: Activation = tanh) -> Pair:
+    f, r = (sigmoid(p[f"W_{gate}"] @ x + p[f"b_{gate}"]) for gate in "fr")
+    c = f * c + (1 - f) * (p["W"] @ x)
+    return r * act(c) + (1 - r) * x, c
+
+
 def mingru(p: Arrays, x: Floats, h: Floats) -> Floats:
     z = sigmoid(p["W_z"] @ x + p["b_z"])
     return (1 - z) * h + z * (p["W_h"] @ x + p["b_h"])
@@ -156,10 +168,10 @@ def lru(p: Arrays, x: Floats, h: Complexes) -> tuple[Floats, Complexes]:
 
 
 def slstm_head(
-    p: Arrays, x: Floats, h: Floats, c: Floats, n: Floats, m: Floats
+    p: Arrays, x: Floats, h: Floats, c: Floats, n: Floats, m: Floats, exponential: bool = False
 ) -> tuple[Floats, Floats, Floats, Floats]:
     i, f, z, o = np.split(p["W"] @ x + p["U"] @ h + p["b"], 4)
-    log_f = np.log(sigmoid(f))
+    log_f = f if exponential else np.log(sigmoid(f))
     new = np.maximum(log_f + m, i)
     write, keep = np.exp(i - new), np.exp(log_f + m - new)
     c = keep * c + write * np.tanh(z)

@@ -222,7 +222,9 @@ def grid_lstm_3d_tied(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
 # ---- HM-LSTM (section 17) ---------------------------------------------------------------------
 
 
-def hmlstm_states(p: Arrays, x: Arrays, n: Sizes) -> tuple[Grid, dict[Point, bool], list[str]]:
+def hmlstm_states(
+    p: Arrays, x: Arrays, n: Sizes, top_boundary: bool = False
+) -> tuple[Grid, dict[Point, bool], list[str]]:
     """Hidden states and boundaries by (layer, step), and the operation at every point."""
     L, T, H = n["L"], n["T"], n["H"]
     h, c, z = grid(H), grid(H), defaultdict[Point, bool](bool)
@@ -246,21 +248,27 @@ def hmlstm_states(p: Arrays, x: Arrays, n: Sizes) -> tuple[Grid, dict[Point, boo
             c[layer, t] = c[before]
         copied = operations[-1] == "copy"
         h[layer, t] = h[before] if copied else sigmoid(o) * np.tanh(c[layer, t])
-        z[layer, t] = float(np.clip((boundary[0] + 1) / 2, 0, 1)) > 0.5 and layer < L - 1
+        z[layer, t] = float(np.clip((boundary[0] + 1) / 2, 0, 1)) > 0.5
+        z[layer, t] = z[layer, t] and (top_boundary or layer < L - 1)
     return h, z, operations
 
 
-def hmlstm_network(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    h, _, _ = hmlstm_states(p, x, n)
-    y = []
-    for t in range(n["T"]):
-        layers = [h[layer, t] for layer in range(n["L"])]
-        total = np.zeros(n["H"])
-        for layer, own in enumerate(layers):
-            gate = sigmoid(p[f"w[{layer}]"] @ np.concatenate(layers))
-            total = total + gate * (p[f"W_e[{layer}]"] @ own)
-        y.append(relu(total))
-    return {"y": rows(y, n["H"])}
+def hmlstm_network(
+    top_boundary: bool = False,
+) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, _, _ = hmlstm_states(p, x, n, top_boundary)
+        y = []
+        for t in range(n["T"]):
+            layers = [h[layer, t] for layer in range(n["L"])]
+            total = np.zeros(n["H"])
+            for layer, own in enumerate(layers):
+                gate = sigmoid(p[f"w[{layer}]"] @ np.concatenate(layers))
+                total = total + gate * (p[f"W_e[{layer}]"] @ own)
+            y.append(relu(total))
+        return {"y": rows(y, n["H"])}
+
+    return oracle
 
 
 # ---- PixelRNN (section 31) --------------------------------------------------------------------

@@ -116,6 +116,23 @@ def many_to_many(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"y": rows(found, n["Y"])}
 
 
+def taught(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, found = x["h0"], []
+    for word in [int(x.ints("bos")), *x.ints("target").tolist()][: n["T"]]:
+        h = cells.elman(p.under("elman"), p["E"][word], h)
+        found.append(p["W_y"] @ h + p["b_y"])
+    return {"logits": rows(found, n["V"])}
+
+
+def free_running(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, word, found = x["h0"], int(x.ints("bos")), list[int]()
+    for _ in range(n["T"]):
+        h = cells.elman(p.under("elman"), p["E"][word], h)
+        word = int(np.argmax(p["W_y"] @ h + p["b_y"]))
+        found.append(word)
+    return {"word": np.array(found, np.int64)}
+
+
 def ar_fixed(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     found = []
     for t in range(n["T"]):

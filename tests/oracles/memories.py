@@ -321,7 +321,17 @@ MEMORIES = (
         "out: T B D",
     ),
     case("mamba", "mamba", scans.mamba, "X=3 D=5 N=4 R=2 K=4 T=7", "x: T B X", "y: T B X"),
-    case("slstm", "slstm", scans.slstm, "X=3 D=5 K=2 T=7", "x: T B X", "y: T B K*D"),
+    case("slstm", "slstm", scans.slstm(False), "X=3 D=5 K=2 T=7", "x: T B X", "y: T B K*D"),
+    case(
+        "slstm",
+        "slstm",
+        scans.slstm(True),
+        "X=3 D=5 K=2 T=7",
+        "x: T B X",
+        "y: T B K*D",
+        variant="exponential",
+        exp_forget=True,
+    ),
     case("urnn", "urnn_network", unitary.urnn_network, "X=3 H=5 Y=2 T=7", "x: T B X", "y: T B Y"),
     case(
         "urnn", "orthogonal_rnn", unitary.orthogonal_rnn, "X=3 H=5 K=2 T=7", "x: T B X", "y: T B H"

@@ -64,6 +64,23 @@ NETWORKS = (
     case(
         "patterns", "many_to_many", layers.many_to_many, "X=3 H=5 Y=2 T=7", "x: T B X", "y: T B Y"
     ),
+    case(
+        "patterns",
+        "taught",
+        layers.taught,
+        "V=6 D=3 H=5 T=7",
+        "target: T B = words, bos: B = words, h0: B H",
+        "logits: T B V",
+    ),
+    case(
+        "patterns",
+        "free_running",
+        layers.free_running,
+        "V=6 D=3 H=5 T=7",
+        "bos: B = words, h0: B H",
+        "word: T B",
+        scale=3.0,
+    ),
     case("patterns", "ar_fixed", layers.ar_fixed, "X=3 H=5 K=4 T=7", "x: T B X", "o: T B H"),
     # ---- stacks, directions, time scales ----
     case(
@@ -268,11 +285,22 @@ NETWORKS = (
     case(
         "hmlstm",
         "hmlstm_network",
-        grids.hmlstm_network,
+        grids.hmlstm_network(),
         "X=3 H=5 L=3 T=9",
         "x: T B X, slope: B = fractions",
         "y: T B H",
         scale=1.5,
+    ),
+    case(
+        "hmlstm",
+        "hmlstm_network",
+        grids.hmlstm_network(top_boundary=True),
+        "X=3 H=5 L=3 T=9",
+        "x: T B X, slope: B = fractions",
+        "y: T B H",
+        variant="top",
+        scale=1.5,
+        top_boundary=True,
     ),
     case(
         "pixel_rnn",
@@ -319,5 +347,23 @@ NETWORKS = (
         "x: N B X, child: N K B = children",
         "root: B H",
         extents="N K",
+    ),
+    case(
+        "tree",
+        "treelstm_kary",
+        trees.treelstm_kary,
+        "X=3 H=5 N=8 K=3",
+        "x: N B X, child: K N B = siblings",
+        "root: B H",
+        extents="N",
+    ),
+    case(
+        "tree",
+        "treelstm_constituency",
+        trees.treelstm_constituency,
+        "X=3 H=5 N=9",
+        "x: N B X, left: N B = children, right: N B = children",
+        "root: B H",
+        extents="N",
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tests.oracles import cells
@@ -106,13 +108,18 @@ def mamba(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"y": (out * silu(z)) @ p["W_out"].T}
 
 
-def slstm(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    zero = np.zeros(n["D"])
-    states, found = [(zero, zero, zero, np.full(n["D"], -np.inf))] * n["K"], []
-    for step in x["x"]:
-        states = [
-            cells.slstm_head(p.under(f"slstm_head[{k}]"), step, *state)
-            for k, state in enumerate(states)
-        ]
-        found.append(np.concatenate([state[0] for state in states]))
-    return {"y": rows(found, n["K"] * n["D"])}
+def slstm(exponential: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    """With a forget gate that is an exponential, or a sigmoid."""
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        zero = np.zeros(n["D"])
+        states, found = [(zero, zero, zero, np.full(n["D"], -np.inf))] * n["K"], []
+        for step in x["x"]:
+            states = [
+                cells.slstm_head(p.under(f"slstm_head[{k}]"), step, *state, exponential)
+                for k, state in enumerate(states)
+            ]
+            found.append(np.concatenate([state[0] for state in states]))
+        return {"y": rows(found, n["K"] * n["D"])}
+
+    return oracle

@@ -60,3 +60,40 @@ def treelstm_childsum(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
         c.append(memory)
         h.append(sigmoid(o) * np.tanh(memory))
     return {"root": root(h, n["H"])}
+
+
+def treelstm_kary(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, c = list[Floats](), list[Floats]()
+    child, places = x.ints("child"), range(n["K"])
+    for node in range(n["N"]):
+        given = [(k, int(child[k, node])) for k in places if child[k, node] >= 0]
+        a = p["W"] @ x["x"][node] + p["b"]
+        for k, own in given:
+            a = a + p[f"U[{k}]"] @ h[own]
+        i, g, o = np.split(a, 3)
+        memory = sigmoid(i) * np.tanh(g)
+        for k, own in given:
+            f = p["W_f"] @ x["x"][node] + p["b_f"]
+            for place, other in given:
+                f = f + p[f"U_f[{k},{place}]"] @ h[other]
+            memory = memory + sigmoid(f) * c[own]
+        c.append(memory)
+        h.append(sigmoid(o) * np.tanh(memory))
+    return {"root": root(h, n["H"])}
+
+
+def treelstm_constituency(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    """A leaf module and a composer; a node without a left child is a leaf."""
+    h, c = list[Floats](), list[Floats]()
+    zero = np.zeros(n["H"])
+    for node, (left, right) in enumerate(zip(x.ints("left"), x.ints("right"), strict=True)):
+        if left < 0:
+            c.append(p["W"] @ x["x"][node] + p["b"])
+            h.append(sigmoid(p["W_o"] @ x["x"][node] + p["b_o"]) * np.tanh(c[-1]))
+            continue
+        h_r, c_r = (h[right], c[right]) if right >= 0 else (zero, zero)
+        a = p["U_l"] @ h[left] + p["U_r"] @ h_r + p["b_u"]
+        i, fl, fr, g, o = np.split(a, 5)
+        c.append(sigmoid(i) * np.tanh(g) + sigmoid(fl) * c[left] + sigmoid(fr) * c_r)
+        h.append(sigmoid(o) * np.tanh(c[-1]))
+    return {"root": root(h, n["H"])}

@@ -113,6 +113,14 @@ def sru(cell: str, statics: str, oracle: Oracle, sizes: str, x: str, name: str) 
     )
 
 
+def sru_v1(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    c, found = np.zeros(n["H"]), []
+    for row in x["x"]:
+        h, c = cells.sru_v1(p.under("sru_v1"), row, c)
+        found.append(h)
+    return {"y": rows(found, n["H"])}
+
+
 def sru_oracle(cell: str, act: cells.Activation, scale: float) -> Oracle:
     def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
         c, found = np.zeros(n["H"]), []
@@ -159,6 +167,7 @@ WRAPPED = (
         name="gru-reset-before",
     ),
     wrapped("lstm", "peephole_lstm{H}", lambda p, x, s: cells.peephole_lstm(p, x, *s), "hc"),
+    wrapped("lstm", "lstm_1997{H}", lambda p, x, s: cells.lstm_1997(p, x, *s), "hc"),
     wrapped(
         "lstm",
         "projected_lstm{H, P}",
@@ -186,6 +195,7 @@ WRAPPED = (
         "H",
         "sru-tanh",
     ),
+    sru("sru_v1", "{H}", sru_v1, "H=5", "H", "sru_v1"),
     sru(
         "sru_projected",
         "{H}",
