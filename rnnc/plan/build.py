@@ -14,7 +14,7 @@ from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.plan.chains import chain_order, with_carries, without_unread
-from rnnc.plan.elements import ElementBuilder, extent_of
+from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
 from rnnc.plan.levels import level_steps
@@ -33,6 +33,8 @@ from rnnc.plan.plan import (
 )
 from rnnc.plan.scan import scan
 from rnnc.plan.storage import Storage, assign
+
+FARTHEST = 2**31 - 1  # of an index and its coefficients
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Draft:
 def build_plan(graph: Graph, schedule: Schedule) -> Plan:
     """The plan of a graph whose variables are complete (passes.complete_variables)."""
     assert all(node.type.dtype != "complex" for node in graph.nodes), "passes.split_complex"
+    check_indices(graph)
     drafts = draft(graph, schedule.components, ())
     fused = {
         node.id: (number, node)
@@ -96,6 +99,18 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
         ),
         without_unread(steps, tuple(storage.buffers.values())),
     )
+
+
+def check_indices(graph: Graph) -> None:
+    """Raises RNN703 for reads further away than an array can be long."""
+    for node in graph.nodes:
+        for operand in node.operands:
+            for index in operand.access:
+                if not isinstance(index, Poly):
+                    continue
+                far = next((c for _, c in index.terms if abs(c) > FARTHEST), None)
+                if far is not None:
+                    raise unsupported(node, f"index '{index}' goes beyond {FARTHEST}")
 
 
 def argument(node: Node, buffer: str) -> Argument:
