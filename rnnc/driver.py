@@ -150,10 +150,11 @@ class Compilation:
 
     @cached_property
     def completed(self) -> Graph:
-        """Every variable has a value wherever it is stored: what is scheduled and planned."""
-        from rnnc.passes.complete_variables import CompleteVariables
+        """Every variable has a value wherever it is stored, and statements count only the points
+        at which they are computed: what is scheduled and planned."""
+        from rnnc.passes.pipeline import completion
 
-        return CompleteVariables().run(self.optimized)
+        return run_passes(self.optimized, completion())
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -167,14 +168,12 @@ class Compilation:
     def preparation(self) -> Plan | None:
         """The program that runs once, when parameters are bound; None if it has nothing to do."""
         from rnnc.analysis.schedule import schedule
-        from rnnc.passes.complete_variables import CompleteVariables
-        from rnnc.passes.pipeline import pipeline
+        from rnnc.passes.pipeline import completion, pipeline
         from rnnc.plan.build import build_plan
 
         if self.divided.preparation is None:
             return None
-        optimized = run_passes(self.divided.preparation, pipeline())
-        completed = CompleteVariables().run(optimized)
+        completed = run_passes(self.divided.preparation, (*pipeline(), *completion()))
         return build_plan(completed, schedule(completed))
 
     @cached_property

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from rnnc.analysis.boxes import hull, interval, tightened
+from rnnc.analysis.lattice import Lattice
 from rnnc.analysis.regions import region, store_index
 from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
@@ -102,13 +103,13 @@ def through(
             assert index is not None and case.guard is not None
             inverse: Access = {}
             for name, place in zip(case.guard.names, index, strict=True):
-                own = place.names
-                if len(own) == 1 and place == Poly.of(own[0]):
-                    inverse.setdefault(own[0], access[name])
-            if beyond(case.guard, access):
+                if len(place.names) == 1:
+                    inverse.setdefault(place.names[0], position(place, access[name]))
+            more = taken(case.guard, access)
+            if beyond(case.guard, access) or not all(possible(limit) for limit in more):
                 continue
             where = {name: inverse[name] for name in node.domain.names}
-            yield node, where, direct, (*limits, *taken(case.guard, access))
+            yield node, where, direct, (*limits, *(c for c in more if c.poly.names))
     elif is_view(source.op):
         for operand in source.operands:
             inner = graph[operand.source]
@@ -127,18 +128,33 @@ def through(
             yield from through(graph, inner, composed, False, limits)
 
 
+def position(place: Poly, index: Poly | tuple[Poly, Poly]) -> Poly | tuple[Poly, Poly]:
+    """Which point of a statement is stored at an index, its point i being stored at `place`."""
+    [name] = place.names
+    step = place.coefficient(name)
+    points = Lattice(step, place.offset)
+    if isinstance(index, Poly):
+        return points.position(index)
+    return points.position(index[0] + step - 1), points.position(index[1] + step - 1)
+
+
+def possible(limit: Constraint) -> bool:
+    """Whether a limit can hold: one without names is decided."""
+    return limit.poly.constant is None or limit.holds({})
+
+
 def taken(guard: Domain, access: Access) -> Limits:
     """What a case that is read at `access` says of the reader's indices: `j >= 1` where layer 0
-    is another case. Static dims only: they are what cases are made of."""
+    is another case, `t % 2 == 0` where the odd steps are. Of run-time dims conditions on residues
+    only: bounds of theirs are no other cases."""
     values = {name: index for name, index in access.items() if isinstance(index, Poly)}
     static = [dim.name for dim in guard.dims if dim.static and dim.name in values]
-    found = [
+    return tuple(
         constraint.substitute(values)
         for constraint in (*guard.bounds, *guard.constraints)
-        if any(name in static for name in constraint.poly.names)
+        if (constraint.poly.floors or any(name in static for name in constraint.poly.names))
         and all(name in values for name in constraint.poly.names if name in guard.names)
-    ]
-    return tuple(c for c in found if c.poly.names)
+    )
 
 
 def is_empty_box(points: Domain) -> bool:

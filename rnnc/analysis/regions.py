@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnc.analysis.lattice import Lattice, lattice
 from rnnc.ir.domain import Dim, Domain
 from rnnc.ir.graph import Node, Operand
 from rnnc.ir.poly import Poly
@@ -26,9 +27,13 @@ def store_index(source: Node, case: Operand) -> tuple[Poly, ...] | None:
     index: dict[str, Poly] = {}
     for own, access in zip(source.domain.names, case.access, strict=True):
         names = access.names if isinstance(access, Poly) else ()
-        if len(names) != 1 or access != Poly.of(names[0]) or names[0] in index:
+        if len(names) != 1 or names[0] in index:
             return None
-        index[names[0]] = Poly.of(own)
+        assert isinstance(access, Poly)
+        points = lattice_of(access, case.guard, names[0])
+        if points is None:
+            return None
+        index[names[0]] = points.point(Poly.of(own))
     for dim in case.guard.dims:
         if dim.name not in index:
             fixed = fixed_value(dim, case.guard)
@@ -38,6 +43,16 @@ def store_index(source: Node, case: Operand) -> tuple[Poly, ...] | None:
                 return None
             index[dim.name] = fixed.substitute(index)
     return tuple(index[name] for name in case.guard.names)
+
+
+def lattice_of(access: Poly, guard: Domain, name: str) -> Lattice | None:
+    """The lattice whose positions an access counts, if the guard leaves only points of it."""
+    step = access.floors[0].denominator if access.floors else 1
+    points = lattice(guard, name) if step > 1 else Lattice(1, 0)
+    if points.step % step:
+        return None
+    points = Lattice(step, points.offset % step)
+    return points if access == points.position(Poly.of(name)) else None
 
 
 def fixed_value(dim: Dim, guard: Domain) -> Poly | None:

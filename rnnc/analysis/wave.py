@@ -104,13 +104,15 @@ def names_of(bound: Bound) -> frozenset[str]:
 def floor_of(numerator: Poly, denominator: int) -> Polynomial | FloorDiv:
     """`floor(numerator / denominator)`, without a division where it is exact."""
     quotient = numerator // denominator
-    return FloorDiv(numerator, denominator) if quotient.floors else Polynomial(quotient)
+    whole = not quotient.floors or quotient * denominator == numerator
+    return Polynomial(quotient) if whole else FloorDiv(numerator, denominator)
 
 
 def ceil_of(numerator: Poly, denominator: int) -> Polynomial | CeilDiv:
     """`ceil(numerator / denominator)`, without a division where it is exact."""
     quotient = -(-numerator // denominator)
-    return CeilDiv(numerator, denominator) if quotient.floors else Polynomial(quotient)
+    whole = not quotient.floors or quotient * denominator == numerator
+    return Polynomial(quotient) if whole else CeilDiv(numerator, denominator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, total_ordering
+from math import gcd
 
 
 @total_ordering
@@ -85,7 +86,8 @@ class Poly:
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: int) -> Poly:
-        """Rounds towards minus infinity; exact parts are taken out of the floor."""
+        """Rounds towards minus infinity; exact parts and common factors are taken out of the floor:
+        `floor((6*t + 3)/4)` is `t + floor((t + 1)/2)`."""
         if divisor <= 0:
             raise ValueError(f"a divisor must be positive, not {divisor}")
         whole = [(monomial, value // divisor) for monomial, value in self.terms]
@@ -93,7 +95,9 @@ class Poly:
         result = Poly._collect(whole)
         if rest.constant is not None:  # 0 <= rest < divisor
             return result
-        return result + Poly(((((Floor(rest, divisor), 1),), 1),))
+        common = gcd(divisor, *(value for monomial, value in rest.terms if monomial))
+        reduced = Poly._collect((monomial, value // common) for monomial, value in rest.terms)
+        return result + Poly(((((Floor(reduced, divisor // common), 1),), 1),))
 
     def __mod__(self, divisor: int) -> Poly:
         return self - (self // divisor) * divisor

@@ -6,18 +6,21 @@ from collections.abc import Callable
 
 from rnnc.ir.graph import Graph
 from rnnc.passes.bind_sizes import BindSizes
+from rnnc.passes.complete_variables import CompleteVariables
 from rnnc.passes.drop_unit_dims import DropUnitDims
 from rnnc.passes.drop_unused_dims import DropUnusedDims
 from rnnc.passes.eliminate_common import EliminateCommon
 from rnnc.passes.eliminate_dead import EliminateDead
 from rnnc.passes.fold_constants import FoldConstants
 from rnnc.passes.hoist_sums import HoistSums
+from rnnc.passes.hold_copies import HoldCopies
 from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
 from rnnc.passes.rewrite import Pass
 from rnnc.passes.split_complex import SplitComplex
 from rnnc.passes.split_concat_products import SplitConcatProducts
+from rnnc.passes.stride_domains import StrideDomains
 from rnnc.passes.unroll_reductions import UnrollReductions
 
 
@@ -39,6 +42,7 @@ def pipeline() -> tuple[Pass, ...]:
         EliminateDead(),  # before any work is spent on what nobody reads
         ResolveReads(),  # an aliased variable would hide the op behind it from the next ones
         UnrollReductions(),  # before views: each term then picks its own neighbour
+        HoldCopies(),  # a written-out term reads one neighbour: it may be held by then
         ResolveReads(),  # a written-out term reads one case of what it read
         DropUnitDims(),  # terms and first layers get the dims of what they are combined with
         FoldConstants(),  # indices of terms and first layers are numbers now
@@ -51,6 +55,14 @@ def pipeline() -> tuple[Pass, ...]:
         HoistSums(),  # last that creates nodes: it looks at the final recurrences
         DropUnusedDims(),  # behind it: a sum over all points may have invariant terms
         EliminateDead(),
+    )
+
+
+def completion() -> tuple[Pass, ...]:
+    """What makes the optimized graph one that is scheduled: nodes are statements with storage."""
+    return (
+        CompleteVariables(),
+        StrideDomains(),  # last: variables' own copies skip points as well
     )
 
 

@@ -16,12 +16,14 @@ from rnnc.passes.eliminate_common import EliminateCommon
 from rnnc.passes.eliminate_dead import EliminateDead
 from rnnc.passes.fold_constants import FoldConstants
 from rnnc.passes.hoist_sums import HoistSums
+from rnnc.passes.hold_copies import HoldCopies
 from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
 from rnnc.passes.rewrite import Pass
 from rnnc.passes.split_complex import SplitComplex
 from rnnc.passes.split_concat_products import SplitConcatProducts
+from rnnc.passes.stride_domains import StrideDomains
 from rnnc.passes.unroll_reductions import UnrollReductions
 
 PASSES: Mapping[str, type[Pass]] = {
@@ -35,11 +37,13 @@ PASSES: Mapping[str, type[Pass]] = {
         EliminateDead,
         FoldConstants,
         HoistSums,
+        HoldCopies,
         PropagateCopies,
         PushViews,
         ResolveReads,
         SplitComplex,
         SplitConcatProducts,
+        StrideDomains,
         UnrollReductions,
     )
 }

@@ -31,7 +31,10 @@ class ResolveReads:
         rewriter = Rewriter.of(graph)
         for node in graph.nodes:
             operands = tuple(
-                resolve(rewriter, region(node, operand), operand) for operand in node.operands
+                operand
+                if operand.source == node.id  # a variable that copies itself: `hold-copies`
+                else resolve(rewriter, region(node, operand), operand)
+                for operand in node.operands
             )
             rewriter.put(replace(rewriter[node.id], operands=operands))
         keep_variables_on_cycles(rewriter)

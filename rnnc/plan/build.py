@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from rnnc.analysis.boxes import interval, never_negative, tightened
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.schedule import Component, Schedule
 from rnnc.analysis.timing import Timing, statement_loops
@@ -203,8 +204,10 @@ def carries(timing: Timing, reader: Node, read: Read) -> bool:
         assert isinstance(index, Poly)
         access[name] = index
     source, own = timing.positions[read.source.id].substitute(access), timing.positions[reader.id]
-    later, waves = own - source, own // timing.scale - source // timing.scale
-    return (later.constant or 0) >= timing.scale or (waves.constant or 0) >= 1
+    least = interval(own - source, tightened(reader.domain)).lower
+    waves = own // timing.scale - source // timing.scale
+    later = least is not None and never_negative(least - timing.scale)
+    return later or (waves.constant or 0) >= 1
 
 
 def chained(

@@ -8,8 +8,7 @@ from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request, StaticValue, standard_library, standard_source
 from rnnc.frontend import ast
 from rnnc.ir.graph import Graph
-from rnnc.passes.complete_variables import CompleteVariables
-from rnnc.passes.pipeline import optimize, pipeline
+from rnnc.passes.pipeline import completion, optimize, pipeline
 
 # Every static of the library's models that has no default, small.
 SIZES = {
@@ -48,5 +47,4 @@ def graph_of(text: str) -> Graph:
 
 def completed(source: Source, request: Request) -> Graph:
     """As `Compilation.completed`; passes are not verified here."""
-    graph = optimize(Compilation(source, request).graph, pipeline())
-    return CompleteVariables().run(graph)
+    return optimize(Compilation(source, request).graph, (*pipeline(), *completion()))

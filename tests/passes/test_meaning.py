@@ -14,8 +14,7 @@ from rnnc.ir.parser import parse_graph
 from rnnc.ir.signature import extent_names
 from rnnc.ir.statics import with_statics
 from rnnc.ir.verifier import verify
-from rnnc.passes.complete_variables import CompleteVariables
-from rnnc.passes.pipeline import optimize, pipeline
+from rnnc.passes.pipeline import completion, optimize, pipeline
 from rnnc.passes.registry import PASSES
 from rnnc.passes.rewrite import Pass
 from rnnc.sampling import random_inputs, random_parameters
@@ -55,7 +54,7 @@ def grid(system: System) -> dict[str, int]:
 @given(systems())
 def test_the_pipeline_on_systems(system: System) -> None:
     graph = parse_graph(Source("system.rir", str(system)))
-    assert_kept(graph, (*pipeline(), CompleteVariables()), grid(system))
+    assert_kept(graph, (*pipeline(), *completion()), grid(system))
 
 
 @pytest.mark.parametrize("name", PASSES)
@@ -70,7 +69,7 @@ def test_each_pass_by_itself_on_systems(name: str, system: System) -> None:
 @given(recurrences(), sizes())
 def test_the_pipeline_on_stacks(graph: Graph, numbers: dict[str, int]) -> None:
     known = with_statics(graph, {name: numbers[name] for name in "HL"})
-    assert_kept(known, (*pipeline(), CompleteVariables()), {"T": numbers["T"]})
+    assert_kept(known, (*pipeline(), *completion()), {"T": numbers["T"]})
 
 
 @pytest.mark.parametrize("name", PASSES)

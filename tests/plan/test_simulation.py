@@ -51,9 +51,10 @@ def simulated(
     inputs: dict[str, Array],
     params: dict[str, Array],
     lengths: dict[str, NDArray[np.int64]] | None,
+    batch: int = BATCH,
 ) -> dict[str, Array]:
     plan = found.plan
-    simulator = Simulator(plan, pointwise, BATCH, extents, lengths)
+    simulator = Simulator(plan, pointwise, batch, extents, lengths)
     for argument in plan.inputs:
         simulator.memory[argument.buffer][...] = inputs[argument.name]
     fill_parameters(simulator, plan, params)
