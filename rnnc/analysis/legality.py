@@ -39,15 +39,21 @@ def early_reads(graph: Graph, schedule: Schedule) -> tuple[Early, ...]:
 
     Two statements may share a moment if all that do can stand in one order.
     """
-    proof = _Proof.of(graph, schedule)
+    maps = ReadMaps.of(graph)
+    rows = dict(_rows(schedule.components, ()))
+    width = max((len(row) for row in rows.values()), default=0)
+    moments = {
+        name: _mapped(graph[name].domain, _exactly((*row, *_zeros(width - len(row)))), maps.known)
+        for name, row in rows.items()
+    }
     found: list[Early] = []
     together: dict[tuple[str, str], isl.Map] = {}
     for node in graph.nodes:
         if not is_statement(node.op):
             continue
-        for source, read in proof.reads(node).items():
+        for source, read in maps.reads(node).items():
             # The reader's moment -> the source's moment.
-            pairs = read.apply_range(proof.moments[source]).apply_domain(proof.moments[node.id])
+            pairs = read.apply_range(moments[source]).apply_domain(moments[node.id])
             late = pairs.intersect(isl.Map.lex_le(pairs.get_space().range()))
             same = pairs.intersect(isl.Map.identity(pairs.get_space()))
             if source != node.id and not same.is_empty():
@@ -64,24 +70,19 @@ def early_reads(graph: Graph, schedule: Schedule) -> tuple[Early, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Proof:
-    """`moments` of statements; `behind`: for variables and views, what stands behind each point."""
+class ReadMaps:
+    """Which points of statements each statement reads; `behind`: those behind variables and views.
+
+    Sizes that the graph knows are numbers in the maps, the others parameters.
+    """
 
     graph: Graph
     known: Assumptions
-    moments: dict[str, isl.Map]
     behind: dict[str, Reads]
 
     @staticmethod
-    def of(graph: Graph, schedule: Schedule) -> _Proof:
-        known = Assumptions(values=tuple(sorted(graph.values.items())))
-        rows = dict(_rows(schedule.components, ()))
-        width = max((len(row) for row in rows.values()), default=0)
-        moments = {
-            name: _mapped(graph[name].domain, _exactly((*row, *_zeros(width - len(row)))), known)
-            for name, row in rows.items()
-        }
-        return _Proof(graph, known, moments, {})
+    def of(graph: Graph) -> ReadMaps:
+        return ReadMaps(graph, Assumptions(values=tuple(sorted(graph.values.items()))), {})
 
     def reads(self, node: Node) -> Reads:
         """What the node reads: maps from its own points to points of statements."""
@@ -92,6 +93,7 @@ class _Proof:
         return {source: read for source, read in found.items() if not read.is_empty()}
 
     def operand(self, node: Node, operand: Operand) -> Reads:
+        """What one operand reads."""
         source = self.graph[operand.source]
         if not (is_statement(source.op) or source.op.name == "merge" or is_view(source.op)):
             return {}

@@ -33,7 +33,8 @@ class Solution:
 class Space:
     """The dims of a graph, and what a step along each costs.
 
-    `static` are the extents of static dims; `likely` those of all dims, if hints give every one.
+    `static` are the extents of static dims; `likely` those of all dims, if hints give every one:
+    a border of a fixed width does not tell how long its dim is.
     """
 
     graph: Graph
@@ -48,6 +49,7 @@ class Space:
         dims = tuple(sorted({dim.name for node in statements for dim in node.domain.dims}))
         static: dict[str, int] = {}
         likely: dict[str, int] = {}
+        unknown: dict[str, None] = {}
         for node in statements:
             box = tightened(node.domain)
             for dim in box.dims:
@@ -59,8 +61,9 @@ class Space:
                     static[dim.name] = max(static.get(dim.name, 1), known)
                 if all(name in hints for name in extent.names):
                     likely[dim.name] = max(likely.get(dim.name, 1), extent.evaluate(hints))
-        known_all = all(dim in likely for dim in dims)
-        return Space(graph, dims, places(graph, dims), static, likely if known_all else None)
+                else:
+                    unknown[dim.name] = None
+        return Space(graph, dims, places(graph, dims), static, None if unknown else likely)
 
     def unit(self, number: int, sign: int) -> Rational:
         """The vector along one dim."""
