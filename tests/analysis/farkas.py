@@ -16,7 +16,7 @@ import islpy as isl
 from rnnc.analysis.legality import ReadMaps
 from rnnc.analysis.sets import to_set
 from rnnc.ir.graph import Graph
-from rnnc.ir.ops import is_pointwise, is_statement
+from rnnc.ir.ops import is_pointwise, is_view
 from rnnc.ir.signature import extent_names
 
 _LARGEST = 8  # no unknown is larger: programs must be bounded
@@ -45,21 +45,20 @@ class _Program:
 
     def nonnegative(self, form: Affine, points: isl.Set, indices: Sequence[str]) -> None:
         """The form is >= 0 at all points, for all extents of at least 1."""
-        points = points.align_params(isl.Space.create_from_names(
-            isl.DEFAULT_CONTEXT, set=[], params=list(self.extents)
-        ))
+        extents = isl.Set(f"[{', '.join(self.extents)}] -> {{ : {_positive(self.extents)} }}")
+        points = points.align_params(extents.get_space()).intersect_params(extents)
+        parameters = range(points.dim(isl.dim_type.param))
+        given = (str(points.get_dim_name(isl.dim_type.param, number)) for number in parameters)
+        names = ["", *given, *indices]
         for piece in points.get_basic_sets():
-            for number in range(len(self.extents)):
-                piece = piece.lower_bound_val(isl.dim_type.param, number, 1)
-            names = ("", *(piece.get_dim_name(isl.dim_type.param, n) for n in range(piece.dim(isl.dim_type.param))), *indices)
-            allowed = piece.coefficients()
-            for constraint in allowed.get_constraints():
+            for constraint in piece.coefficients().get_constraints():
                 total: Form = {"": _number(constraint.get_constant_val())}
                 for place, name in enumerate(names):
                     factor = _number(constraint.get_coefficient_val(isl.dim_type.set, place))
                     for unknown, value in form.get(name, {}).items():
                         total[unknown] = total.get(unknown, 0) + factor * value
-                self.rows[f"{self.text(total)} {'=' if constraint.is_equality() else '>='} 0"] = None
+                relation = "=" if constraint.is_equality() else ">="
+                self.rows[f"{self.text(total)} {relation} 0"] = None
 
     def text(self, form: Form) -> str:
         return " + ".join(f"{f}*x{self.unknowns[n]}" if n else str(f) for n, f in form.items())
@@ -78,6 +77,10 @@ class _Program:
             name: _number(point.get_coordinate_val(isl.dim_type.set, len(objectives) + number))
             for name, number in self.unknowns.items()
         }
+
+
+def _positive(names: Sequence[str]) -> str:
+    return " and ".join(f"{name} >= 1" for name in names) or "true"
 
 
 def _number(value: isl.Val) -> int:
@@ -114,17 +117,18 @@ def farkas_waves(graph: Graph, nodes: Sequence[str]) -> Mapping[str, int] | None
             for source, read in maps.operand(node, operand).items():
                 if source not in nodes or read.is_empty():
                     continue
+                there = graph[source]
                 joins = (
                     is_pointwise(node.op)
-                    and (is_statement(graph[operand.source].op) or graph[operand.source].op.name == "merge")
-                    and graph[source].type.shape == node.type.shape
+                    and not is_view(graph[operand.source].op)
+                    and there.type.shape == node.type.shape
                     and read.is_subset(isl.Map.identity(read.get_space()))
-                    )
+                )
                 own = program.theta(name, node.domain.names, "i")
-                theirs = program.theta(source, graph[source].domain.names, "j")
-                later = _sum((1, own), (-1, theirs), (-int(not joins), {"": {"": 1}}))
-                indices = [f"i{n}" for n in range(len(node.domain.names))]
-                indices += [f"j{n}" for n in range(len(graph[source].domain.names))]
+                before = program.theta(source, there.domain.names, "j")
+                later = _sum((1, own), (-1, before), (-int(not joins), {"": {"": 1}}))
+                indices = [f"i{number}" for number in range(len(node.domain.names))]
+                indices += [f"j{number}" for number in range(len(there.domain.names))]
                 program.nonnegative(later, read.wrap().flatten(), indices)
     objectives = [_sum(*((1, {"": bound[name]}) for name in program.extents))[""], bound[""]]
     found = program.solve(objectives)

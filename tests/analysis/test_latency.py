@@ -1,0 +1,93 @@
+"""Random systems of recurrences: schedules are as short as the oracles'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+
+from rnnc.analysis.schedule import Component, Options, schedule
+from rnnc.ir.graph import Graph
+from rnnc.ir.ops import is_pointwise
+from tests.analysis.farkas import farkas_waves
+from tests.analysis.instances import Instance, Reads, instances, longest_path
+from tests.analysis.models import library_graph
+from tests.analysis.systems import System, systems
+from tests.analysis.test_schedule import waves
+from tests.analysis.test_systems import completed, extents
+
+# Likely extents; long enough for the first and last few waves not to count.
+GRIDS: dict[int, list[tuple[int, ...]]] = {1: [(60,)], 2: [(16, 10), (8, 15)], 3: [(8, 7, 9)]}
+# How much longer than the longest chain of dependences a schedule may be. One vector for all
+# statements is as good as any order along one dim; with more, its extents are not independent.
+SLACK = {1: 1.05, 2: 1.5, 3: 1.5}
+
+
+def recurrences(graph: Graph, options: Options) -> Iterator[Component]:
+    return (c for c in schedule(graph, options).components if c.timing is not None)
+
+
+def test_farkas_finds_what_the_literature_has() -> None:
+    expected = {
+        ("elman", "elman_network"): {"T": 1, "": 0},
+        ("md_rnn", "mdlstm_2d"): {"C": 1, "R": 1, "": -1},
+    }
+    for (file, model), found in expected.items():
+        graph = library_graph(file, model)
+        [component] = recurrences(graph, Options("wavefront"))
+        assert farkas_waves(graph, component.nodes) == found
+
+
+@pytest.mark.parametrize(("dims", "examples"), [(2, 70), (3, 25)])
+def test_no_one_dimensional_affine_schedule_is_faster(dims: int, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(systems(dims, statics=False, whole=True))
+    def check(system: System) -> None:
+        graph = completed(system)
+        for component in recurrences(graph, Options("wavefront")):
+            best = farkas_waves(graph, component.nodes)
+            for length in (10, 100):
+                sizes = dict.fromkeys(system.extents, length)
+                if best is not None:
+                    least = sum(value * sizes.get(name, 1) for name, value in best.items())
+                    assert waves(component, sizes) <= least
+
+    check()
+
+
+@pytest.mark.parametrize(("dims", "examples"), [(1, 60), (2, 40), (3, 15)])
+def test_waves_are_as_many_as_the_longest_chain(dims: int, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(systems(dims, statics=False, whole=True))
+    def check(system: System) -> None:
+        graph = completed(system)
+        for grid in GRIDS[len(system.dims)]:
+            sizes = extents(system, grid)
+            reads = instances(graph, sizes)
+            for component in recurrences(graph, Options("wavefront", tuple(sizes.items()))):
+                longest = longest_chain(graph, reads, component)
+                assert waves(component, sizes) <= SLACK[len(system.dims)] * longest
+
+    check()
+
+
+def longest_chain(graph: Graph, reads: Reads, component: Component) -> int:
+    """Waves that any order of the component needs: a pointwise reader of the same element at the
+    same point joins the wave of what it reads, every other one waits for the next."""
+
+    def weight(before: Instance | None, after: Instance) -> int:
+        if before is None:
+            return 1
+        source, reader = graph[before[0]], graph[after[0]]
+        same = source.domain.names == reader.domain.names and before[1] == after[1]
+        joins = is_pointwise(reader.op) and source.type.shape == reader.type.shape and same
+        return int(not joins)
+
+    inside = set(component.nodes)
+    own = {
+        instance: tuple(read for read in sources if read[0] in inside)
+        for instance, sources in reads.items()
+        if instance[0] in inside
+    }
+    return longest_path(own, weight)
