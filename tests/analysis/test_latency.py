@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from rnnc.ir.ops import is_pointwise
 from tests.analysis.farkas import farkas_waves
 from tests.analysis.instances import Instance, Reads, instances, longest_path
 from tests.analysis.models import library_graph
-from tests.analysis.systems import System, systems
+from tests.analysis.systems import Dimension, Read, System, Variable, systems
 from tests.analysis.test_schedule import waves
 from tests.analysis.test_systems import completed, extents
 
@@ -91,3 +92,20 @@ def longest_chain(graph: Graph, reads: Reads, component: Component) -> int:
         if instance[0] in inside
     }
     return longest_path(own, weight)
+
+
+def test_a_border_of_fixed_width_is_no_extent_of_its_dim() -> None:
+    i, j = Dimension("i"), Dimension("j")
+    own = Variable("a", (i, j), border=1)
+    system = System((i, j), (own,), (Read(own, own, (("i", 1), ("j", 4)), "product", False),))
+    [component] = recurrences(completed(system), Options("wavefront"))
+    assert component.alpha == (0, Fraction(1, 4))
+
+
+def test_of_vectors_of_equal_cost_the_shortest_is_taken() -> None:
+    i, j = Dimension("i"), Dimension("j")
+    a, b = Variable("a", (i, j)), Variable("b", (i, j))
+    reads = [(a, a, 2, -1), (b, a, 1, 1), (a, b, 0, 0)]  # (1, 1) and (2, 0) cost the same
+    made = [Read(s, r, (("i", m), ("j", n)), "product", False) for s, r, m, n in reads]
+    [component] = recurrences(completed(System((i, j), (a, b), tuple(made))), Options("wavefront"))
+    assert component.alpha == (1, 1)
