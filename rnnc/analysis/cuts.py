@@ -64,9 +64,7 @@ def cheapest(cuts: Sequence[Cut], dims: int, cost: Cost) -> Rational | None:
             if solution is None or any(dot(solution, row) < bound for row, bound in rows):
                 continue
             alpha = tuple(sign * value for sign, value in zip(signs, solution, strict=True))
-            # Of equal cost: the shortest, which depends least on single extents and offsets.
-            length = sum((value * value for value in alpha), Fraction(0))
-            key = (cost(alpha), length, sum(value < 0 for value in alpha), tuple(-v for v in alpha))
+            key = (cost(alpha), sum(value < 0 for value in alpha), tuple(-v for v in alpha))
             if best is None or key < best[0]:  # type: ignore[operator]
                 best = (key, alpha)
     return None if best is None else best[1]

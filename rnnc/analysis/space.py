@@ -9,7 +9,7 @@ from math import lcm
 
 from rnnc.analysis.boxes import extreme, tightened
 from rnnc.analysis.components import Component
-from rnnc.analysis.cuts import Arc, Cut, Rational, cheapest, offsets
+from rnnc.analysis.cuts import Arc, Cut, Rational, cheapest, dot, offsets
 from rnnc.analysis.dependence import Dependence, Places, places
 from rnnc.analysis.timing import counted
 from rnnc.ir.graph import Graph
@@ -104,8 +104,27 @@ class Space:
                 return cuts
             gamma, cycle = offsets(nodes, arcs, alpha)
             if not cycle:
-                return Solution(alpha, gamma, tuple(cuts))
+                return self.straightened(nodes, arcs, Solution(alpha, gamma, tuple(cuts)))
             cuts.append(cut_of(cycle))
+
+    def straightened(
+        self, nodes: tuple[str, ...], arcs: Sequence[Arc], found: Solution
+    ) -> Solution:
+        """Of vectors that cost the same, one along which fewer dependences run backwards: offsets
+        make up for those that do, in additional waves."""
+        cuts = list(found.cuts)
+        for arc in arcs:
+            if not any(arc.distance) or dot(found.alpha, arc.distance) >= arc.delay:
+                continue
+            wanted = Cut(arc.distance, arc.delay, (arc.text,))
+            alpha = cheapest([*cuts, wanted], len(self.dims), self.cost)
+            if alpha is None or self.cost(alpha) > self.cost(found.alpha):
+                continue
+            gamma, cycle = offsets(nodes, arcs, alpha)
+            if not cycle and max(gamma.values()) < max(found.gamma.values()):
+                found = Solution(alpha, gamma, found.cuts)
+                cuts.append(wanted)
+        return found
 
     def irreducible(self, cuts: list[Cut]) -> tuple[Cut, ...]:
         """A smallest part of contradictory cuts: the explanation."""

@@ -99,13 +99,14 @@ def test_a_border_of_fixed_width_is_no_extent_of_its_dim() -> None:
     own = Variable("a", (i, j), border=1)
     system = System((i, j), (own,), (Read(own, own, (("i", 1), ("j", 4)), "product", False),))
     [component] = recurrences(completed(system), Options("wavefront"))
-    assert component.alpha == (0, Fraction(1, 4))
+    assert component.alpha == (Fraction(0), Fraction(1, 4))
 
 
-def test_of_vectors_of_equal_cost_the_shortest_is_taken() -> None:
+def test_of_vectors_of_equal_cost_one_that_needs_no_offsets_is_taken() -> None:
     i, j = Dimension("i"), Dimension("j")
     a, b = Variable("a", (i, j)), Variable("b", (i, j))
-    reads = [(a, a, 2, -1), (b, a, 1, 1), (a, b, 0, 0)]  # (1, 1) and (2, 0) cost the same
+    reads = [(a, a, 2, -1), (b, a, -2, 3), (a, b, 3, -2)]  # (1, 1) and (2, 0) cost the same
     made = [Read(s, r, (("i", m), ("j", n)), "product", False) for s, r, m, n in reads]
     [component] = recurrences(completed(System((i, j), (a, b), tuple(made))), Options("wavefront"))
-    assert component.alpha == (1, 1)
+    assert component.alpha == (Fraction(1), Fraction(1))
+    assert waves(component, {"Ni": 9, "Nj": 7}) == 15
