@@ -121,6 +121,15 @@ def relaxed(index: Poly) -> tuple[Poly, Poly]:
 
 def extreme(index: Poly, points: Domain, sign: int) -> Poly | None:
     """The largest (sign 1) or smallest (sign -1) value over the box of `points`."""
+    for monomial, coefficient in index.terms:
+        atom, power = monomial[0] if monomial else ("", 1)
+        if not isinstance(atom, Floor) or not set(atom.numerator.names) & set(points.names):
+            continue
+        inner = extreme(atom.numerator, points, sign if coefficient > 0 else -sign)
+        if inner is None or len(monomial) > 1 or power > 1:
+            return None
+        floor = Poly(((monomial, coefficient),))
+        index = index - floor + inner // atom.denominator * coefficient
     for dim in reversed(points.dims):  # inner bounds may name outer dims
         coefficient = index.coefficient(dim.name)
         if coefficient == 0:
