@@ -20,6 +20,7 @@ from rnnc.frontend.reading import read_source as read_source
 
 if TYPE_CHECKING:
     from rnnc.analysis.components import Schedule
+    from rnnc.analysis.explanation import Explanation
     from rnnc.analysis.orders import Order
     from rnnc.frontend import ast
     from rnnc.ir.graph import Graph
@@ -267,8 +268,25 @@ def open_model(name: str, request: Request) -> Model:
     return Compilation(read_source(name), request).load()
 
 
-def explain(compilation: Compilation, extents: Mapping[str, int]) -> str:
-    """What was found in each recurrence, what was rejected and why, and the critical path."""
-    from rnnc.analysis.report import report
+def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation:
+    """What was found in each recurrence, what was rejected and why, and the critical path.
 
-    return report(compilation.completed, compilation.schedule, extents)
+    `extents` may give run-time extents: then there are numbers beside the formulas.
+    """
+    from rnnc.analysis.explanation import explanation
+    from rnnc.passes.bind_sizes import BindSizes
+    from rnnc.passes.complete_variables import CompleteVariables
+    from rnnc.plan.fused import fused_products
+
+    require_sizes(compilation.graph)
+    written = CompleteVariables().run(BindSizes().run(compilation.graph))
+    scheduled = compilation.completed
+    try:
+        fused = tuple(fused_products(compilation.plan.steps, scheduled))
+    except DiagnosticError:  # what cannot be compiled can be explained
+        fused = ()
+    prepared = compilation.divided.preparation
+    once = () if prepared is None else [n for n in prepared.nodes if n.op.name == "matmul"]
+    texts = [node.spans[0].text if node.spans else node.id for node in once]
+    values = {**compilation.graph.values, **extents}
+    return explanation(written, scheduled, compilation.schedule, fused, texts, values)

@@ -172,3 +172,8 @@ def _merge(left: Poly, right: Poly, choose: object) -> Poly:
 def box_of(dim: Dim, item: Interval) -> Dim:
     """The dim with the bounds of an interval (upper exclusive)."""
     return replace(dim, lower=item.lower, upper=None if item.upper is None else item.upper + 1)
+
+
+def bounds_of(dim: Dim) -> Interval:
+    """The indices of a dim."""
+    return Interval(dim.lower, None if dim.upper is None else dim.upper - 1)

@@ -49,7 +49,7 @@ class Longest:
     @property
     def _candidates(self) -> tuple[Poly, ...]:
         """The terms, and 0 where none of them is always at least that."""
-        if any(_never_positive(-_from_one(term)) for term in self.terms):
+        if any(_never_negative(_from_one(term)) for term in self.terms):
             return self.terms
         return (Poly(), *self.terms)
 
@@ -74,6 +74,21 @@ class Longest:
 
 def _never_positive(excess: Poly) -> bool:
     return all(coefficient <= 0 for _, coefficient in excess.terms)
+
+
+def _never_negative(excess: Poly) -> bool:
+    """As far as can be seen with floors at 0, or at their numerators where they count against."""
+    scale = lcm(*(floor.denominator for floor in excess.floors))
+    least = Poly()
+    for monomial, coefficient in excess.terms:
+        atoms = [atom for atom, _ in monomial if isinstance(atom, Floor)]
+        if not atoms:
+            least = least + Poly(((monomial, coefficient),)) * scale
+        elif coefficient < 0:
+            if len(monomial) > 1 or monomial[0][1] > 1:
+                return False
+            least = least + atoms[0].numerator * (coefficient * scale // atoms[0].denominator)
+    return all(coefficient >= 0 for _, coefficient in least.terms)
 
 
 def _from_one(value: Poly) -> Poly:

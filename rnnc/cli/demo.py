@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnc import driver
+from rnnc.analysis.report import report
 from rnnc.cli.exit_codes import MISMATCH, OK
 from rnnc.cli.group import session_options
 from rnnc.cli.session import Session
@@ -46,7 +47,7 @@ def command(session: Session, source: str | None, quick: bool) -> int:
     with session.progress("compiling"), stopwatch() as compiling:
         model = compilation.load()
     session.echo(click.style("What was found", bold=True))
-    session.echo(_indented(driver.explain(compilation, {"T": _STEPS})))
+    session.echo(_indented(report(driver.explain(compilation, {"T": _STEPS}))))
     session.echo(f"Compiled in {compiling.milliseconds / 1e3:.2f} s, for every T and batch.\n")
 
     params = random_parameters(compilation.graph, seed=0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 
 import click
 
 from rnnc import driver
 from rnnc.cli.group import session_options
-from rnnc.cli.options import extent_option, model_options
+from rnnc.cli.options import extent_option, hint_option, model_options
 from rnnc.cli.session import Session
 from rnnc.driver import StaticValue
 from rnnc.explanations import CODE, explained_codes, explanation, title
@@ -17,7 +18,16 @@ from rnnc.explanations import CODE, explained_codes, explanation, title
 @click.command()
 @click.argument("subject", metavar="CODE|FILE", required=False)
 @model_options
+@hint_option
 @extent_option
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or one JSON object with stable keys (docs/schedules.md).",
+)
 @session_options
 @click.pass_obj
 def command(
@@ -25,24 +35,34 @@ def command(
     subject: str | None,
     sizes: dict[str, StaticValue],
     model: str | None,
+    hints: dict[str, StaticValue],
     extents: dict[str, StaticValue],
+    output: str,
 ) -> None:
     """Explain a diagnostic (RNN301), or the parallelism of a model.
 
     Without an argument: all codes. For a model: what was found in each recurrence, what was
-    rejected and why, and the critical path.
+    rejected and why, and the critical path. --hint and --extent give numbers beside the formulas;
+    hints decide between schedules as well.
     """
     if subject is None:
         session.table(("CODE", "TITLE"), [(code, title(code)) for code in explained_codes()])
     elif CODE.fullmatch(subject.upper()):
         _explain_code(session, subject.upper())
     else:
+        from rnnc.analysis.report import report
         from rnnc.cli.extents import checked_extents
+        from rnnc.cli.json_explanation import explanation_to_json
 
-        request = driver.Request(model, sizes)
+        request = driver.Request(model, sizes, hints)
         compilation = driver.Compilation(driver.read_source(subject), request)
-        numbers = checked_extents(compilation.graph, extents)
-        session.echo(driver.explain(compilation, numbers))
+        numbers = checked_extents(compilation.graph, hints, "--hint")
+        numbers |= checked_extents(compilation.graph, extents)
+        found = driver.explain(compilation, numbers)
+        if output == "json":
+            session.echo(json.dumps(explanation_to_json(found), indent=2))
+        else:
+            session.echo(report(found))
 
 
 def _explain_code(session: Session, code: str) -> None:

@@ -22,16 +22,18 @@ def made_up_extents(
     return dict.fromkeys(extent_names(graph), otherwise) | checked_extents(graph, given)
 
 
-def checked_extents(graph: Graph, given: Mapping[str, StaticValue]) -> dict[str, int]:
-    """The extents of --extent; wrong usage if the graph has no such extent."""
+def checked_extents(
+    graph: Graph, given: Mapping[str, StaticValue], option: str = "--extent"
+) -> dict[str, int]:
+    """The extents that an option gives; wrong usage if the graph has no such extent."""
     names = extent_names(graph)
     found: dict[str, int] = {}
     for name, value in given.items():
         if name not in names:
             known = ", ".join(names) or "none"
-            raise click.UsageError(f"--extent {name}: the run-time extents here are {known}")
+            raise click.UsageError(f"{option} {name}: the run-time extents here are {known}")
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise click.UsageError(f"--extent {name}={value}: an extent is a number from 0 on")
+            raise click.UsageError(f"{option} {name}={value}: an extent is a number from 0 on")
         found[name] = value
     return found
 

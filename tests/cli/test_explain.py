@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,41 @@ def test_an_extent_that_is_none(rnnc: Rnnc, tmp_path: Path) -> None:
     result = rnnc("explain", "elman.rnn", "-D", "X=3,H=4", "--extent", "S=100")
     assert result.code == 2
     assert "the run-time extents here are T" in result.err
+
+
+AMOUNTS = ("critical_path", "evaluations", "skipped", "waves", "max_width")
+
+
+def test_json(rnnc: Rnnc) -> None:
+    spec = str(Path(__file__).parents[2] / "examples" / "stacked_lstm.rnn")
+    result = rnnc("explain", spec, "-D", "X=4,H=4,L=3", "--hint", "T=9", "--format", "json")
+    assert (result.code, result.err) == (0, "")
+    found = json.loads(result.out)
+    [stack] = found["components"]
+    for part in (found, stack):
+        assert part["critical_path"] == 9 + 3 - 1
+        assert part["critical_path_formula"] == "T + 2"
+        assert part["evaluations"] == 9 * 3
+        assert {type(part[key]) for key in AMOUNTS} == {int}
+        assert {type(part[f"{key}_formula"]) for key in AMOUNTS} == {str}
+        assert part["schedule"].startswith("wave = ")
+    assert stack["edges"][0] == {"read": "h[l - 1, t]", "distances": [[1, 0]], "rays": []}
+    assert {key: value for key, value in stack["rejected"][-2].items() if key != "reason"} == {
+        "schedule": "l",
+        "legal": False,
+    }
+    assert "W_o @ x" in found["hoisted"]
+
+
+def test_json_has_no_numbers_without_extents(rnnc: Rnnc, tmp_path: Path) -> None:
+    (tmp_path / "elman.rnn").write_text(ELMAN)
+    result = rnnc("explain", "elman.rnn", "-D", "X=3,H=4", "--format", "json")
+    found = json.loads(result.out)
+    assert (found["critical_path"], found["critical_path_formula"]) == (None, "T")
+
+
+def test_a_hint_that_is_no_extent(rnnc: Rnnc, tmp_path: Path) -> None:
+    (tmp_path / "elman.rnn").write_text(ELMAN)
+    result = rnnc("explain", "elman.rnn", "-D", "X=3,H=4", "--hint", "S=100")
+    assert result.code == 2
+    assert "--hint S: the run-time extents here are T" in result.err

@@ -46,6 +46,12 @@ def test_light_commands_import_nothing_heavy(arguments: tuple[str, ...]) -> None
     assert imported_by(*arguments).isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_model_is_explained_without_a_backend(form: str) -> None:
+    sizes = ("-D", "X=4,H=4,L=3", "--hint", "T=9", "--format", form)
+    assert imported_by("explain", str(SPEC), *sizes).isdisjoint({"tvm", "tvm_ffi", "torch"})
+
+
 def test_importing_rnnc_imports_nothing_heavy() -> None:
     probe = "import rnnc, sys; print(*{name.partition('.')[0] for name in sys.modules})"
     result = subprocess.run(
