@@ -240,12 +240,18 @@ class _Explainer:
         )
 
     def parts(self, found: Recurrence) -> Iterator[_Part]:
-        """Where the recurrence's variables are computed, in the order of the schedule."""
-        wanted = states(self.paths, found)
+        """Where the recurrence's variables are computed, in the order of the schedule.
+
+        Passes may rename a variable (or take it apart): it is still written at the same place.
+        """
+        wanted = [self.paths.graph[name] for name in states(self.paths, found)]
+        names = {node.id for node in wanted}
+        spans = {span for node in wanted for span in node.spans}
         cases: dict[str, str] = {}
         for node in self.graph.nodes:
-            for case in node.operands if node.id in wanted and node.op.name == "merge" else ():
-                cases.setdefault(case.source, node.id)
+            if node.op.name == "merge" and (node.id in names or spans & set(node.spans)):
+                for case in node.operands:
+                    cases.setdefault(case.source, node.id)
         for component in self.schedule.components:
             if component.kind != "parallel":
                 yield from self.inside(component, cases, (), (), ())
@@ -299,6 +305,8 @@ class _Explainer:
         moving = [(d, v) for d, v in zip(self.schedule.dims, loop.alpha, strict=True) if v]
         if len(moving) == 1 and abs(moving[0][1]) == 1:
             dim, value = moving[0]
+            if loop.levels is not None:
+                return f"level of {dim}"
             return dim if value > 0 else f"{dim}, from the last"
         return str(_wave(loop, statement))
 
@@ -373,11 +381,11 @@ class _Explainer:
             formulas.append(_sum(texts))
             values.append(self.most(statements))
         known = [value for value in values if value is not None]
-        value = max(known) if len(known) == len(values) else None
+        value = max(known, default=0) if len(known) == len(values) else None
         found_formulas = list(dict.fromkeys(formulas))
-        if len(found_formulas) == 1:
-            return Amount(found_formulas[0], value)
-        return Amount(f"max({', '.join(found_formulas)})", value)
+        if len(found_formulas) > 1:
+            return Amount(f"max({', '.join(found_formulas)})", value)
+        return Amount("".join(found_formulas) or "0", value)
 
     def fullest(self, part: _Part, names: set[str]) -> list[tuple[Node, Sequence[Timing]]]:
         """The statements of the variable that has most points in a wave; of those that have no

@@ -7,7 +7,7 @@ enumerated. Who waits for whom is decided on the instances of a grid that shows 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import networkx as nx
 
@@ -21,15 +21,16 @@ Cycle = frozenset[str]
 class Evaluations:
     """`cycles` has the cycle that a node lies on, `needed` the dims along which it moves.
 
-    `states` are the equations that some other point reads; `later` are the nodes that are
-    evaluated behind all others at their point.
+    `states` are the equations that some other point reads, with the dims along which only points
+    before theirs read their variable; `later` are the nodes that are evaluated behind all others
+    at their point.
     """
 
     graph: Graph
     cycles: Mapping[str, Cycle]
     needed: Mapping[str, frozenset[str]]
     later: Collection[str]
-    states: Collection[str] = ()
+    states: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @staticmethod
     def of(graph: Graph, shown: Mapping[str, int], later: str = "") -> Evaluations:
@@ -51,8 +52,18 @@ class Evaluations:
             inside = [pair for pair in reads if pair[0][0] in cycle]
             needed |= dict.fromkeys(cycle, _needed(graph, cycle, inside))
         found = Evaluations(graph, cycles, needed, _only_for(graph, later))
-        states = {source[0] for source, reader in reads if found._moved(source, reader)}
-        return replace(found, states=states & _equations(graph).keys())
+        equations = _equations(graph)
+        moved = [pair for pair in reads if pair[0][0] in equations and found._moved(*pair)]
+        signs: dict[str, dict[str, set[bool]]] = {}
+        for source, reader in moved:
+            own = signs.setdefault(equations[source[0]], {})
+            for dim, step in found._steps(source, reader).items():
+                own.setdefault(dim, set()).add(step < 0)
+        backward = {
+            name: frozenset(d for d, own in signs[equations[name]].items() if own == {True})
+            for name in {source[0] for source, _ in moved}
+        }
+        return replace(found, states=backward)
 
     def longest(self, extents: Mapping[str, int]) -> int:
         """The longest chain; a model without a cycle is one evaluation."""
@@ -61,7 +72,10 @@ class Evaluations:
         return longest_path(instances(self.graph, extents), self._weight)
 
     def count(self, extents: Mapping[str, int]) -> int:
-        """At how many points of the dims that all states of a cycle share one is computed."""
+        """At how many points of the dims that all states of a cycle share one is computed.
+
+        Those that run the other way count for themselves.
+        """
         sizes = {**self.graph.values, **extents}
         dims = self._dims()
         found: set[object] = set()
@@ -70,7 +84,7 @@ class Evaluations:
             if self.needed[name] <= set(node.domain.names):
                 for point in node.domain.points(sizes):
                     place = tuple((dim, point[dim]) for dim in sorted(dims[cycle]))
-                    found.add((cycle, name in self.later, place))
+                    found.add((cycle, name in self.later, self.states[name], place))
         return len(found)
 
     def kept(self, extents: Mapping[str, int]) -> int:
@@ -102,9 +116,14 @@ class Evaluations:
         return int(turn or self._moved(source, reader))
 
     def _moved(self, source: Instance, reader: Instance) -> bool:
+        return bool(self._steps(source, reader))
+
+    def _steps(self, source: Instance, reader: Instance) -> dict[str, int]:
+        """How far the reader is from the source, in the dims in which it is elsewhere."""
         dims = self.needed[reader[0]]
         here, there = _place(self.graph, reader, dims), _place(self.graph, source, dims)
-        return any(here[dim] != there[dim] for dim in here.keys() & there.keys())
+        steps = {dim: index - there[dim] for dim, index in here.items() if dim in there}
+        return {dim: step for dim, step in steps.items() if step}
 
 
 def _reads_an_input(graph: Graph, part: set[str]) -> bool:
