@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-PYTEST ?=
+PYTEST ?= -n auto
 
 BIN := $(VENV)/bin
 # Peers that some tests compare with. They are optional: without them those tests are skipped. The
