@@ -12,15 +12,16 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Waves
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
 
 from .chains import emit_chains
+from .exits import have_stopped
 from .kernels import KernelEmitter, Listing, Tasks, Used
 from .layout import Environment, Layout, bound, declare
 from .levels import Sorter
 from .packing import Factor, products
 from .target import CpuTarget
-from .tir import Builder, Expr, Function
+from .tir import Builder, Expr, Function, int64, load
 from .work import largest_phase, total
 
 SINGLE, GENERAL, PREPARE = "rnnc_forward_single", "rnnc_forward_general", "rnnc_prepare_single"
@@ -114,8 +115,26 @@ class Walker:
 
     def waves(self, waves: Waves, env: Environment) -> None:
         b, count = self.b, bound(waves.count, env)
+        if waves.until is not None:
+            with self.shared(waves, env):
+                self.ending(waves, waves.until, env, count)
+            return
         with self.shared(waves, env), b.loop(0, count, name=waves.variable) as wave:
             self.steps(waves.body, {**env, waves.variable: wave}, wave)
+
+    def ending(self, waves: Waves, until: Until, env: Environment, count: Expr) -> None:
+        """A loop that may end early: all tasks see for themselves, and see the same."""
+        b = self.b
+        end = b.local("end", 1, "int64")  # the first wave that is left out; none before that
+        b.store(end, 0, count)
+        with b.loop(0, count, name=waves.variable) as wave, b.when(tirx.LT(wave, load(end, 0))):
+            here = {**env, waves.variable: wave}
+            self.steps(waves.body, here, wave)
+            with b.when(have_stopped(b, self.layout, until, here, waves.variable)):
+                b.store(end, 0, wave + int64(1))
+        first = b.let(load(end, 0), "first")
+        with b.when(tirx.LT(first, count)):
+            self.phase(until.rest, {**env, ended(waves.variable): first}, None)
 
     def levels(self, levels: Levels, env: Environment) -> None:
         b, outer = self.b, self.listing

@@ -12,12 +12,28 @@ from rnnc.analysis.cuts import Cut, Rational
 from rnnc.analysis.orders import Order
 from rnnc.analysis.timing import Timing
 from rnnc.analysis.wave import Bound, Maximum
+from rnnc.ir.graph import Node
 
 # parallel: all points at once. affine: one loop of waves, all statements along the same vector.
 # joint: one loop of waves for several affine components (`inner`), each along its own vector.
 # chain: as affine, but every element only waits for itself, so no wave has to end before the next.
 # split: an outer loop; inside, components of their own.
 Kind = Literal["parallel", "affine", "chain", "joint", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A loop may end when statement `node`, at its points of `delay` waves ago, is `value` in all
+    rows: at every later index of `dim` it is so as well.
+
+    What is left of the loop are the `filled` statements: a constant, or what is one step behind.
+    """
+
+    node: str
+    value: bool
+    dim: str
+    delay: int
+    filled: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,7 @@ class Component:
     `floor(alpha . i + gamma[S])`, up to the first wave's number. `conflict` says why no one vector
     serves a split. A chain of more than one of `chunks` is an associative scan: they run at once. A
     split with `levels` may compute all points of a level of that dim at once (analysis.levels)
-    instead of one after another.
+    instead of one after another. `until` says when the loop may end early (analysis.early_exit).
     """
 
     kind: Kind
@@ -41,6 +57,7 @@ class Component:
     conflict: tuple[Cut, ...] = ()
     chunks: int = 1
     levels: str | None = None
+    until: Exit | None = None
 
 
 def joint(components: Sequence[Component]) -> Component:

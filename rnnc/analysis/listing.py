@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rnnc.analysis.alternatives import vector_text
 from rnnc.analysis.boxes import tightened
+from rnnc.analysis.components import Exit
 from rnnc.analysis.schedule import Component, Schedule
 from rnnc.analysis.wave import Bound
 from rnnc.ir.domain import Dim
@@ -65,7 +66,15 @@ class _Writer:
             yield f"{indent}{self.order(component)}: {self.count(component)} times"
         if component.kind == "joint":
             yield f"{indent}all in the same {self.count(component)} waves"
+        if component.until is not None:
+            yield f"{indent}{self.end(component.until)}"
         yield from self.components(component.inner, number)
+
+    def end(self, until: Exit) -> str:
+        """When the loop may end before its last wave."""
+        node = self.graph[until.node]
+        name = self.variables.get(node.id) or (node.spans[0].text if node.spans else node.id)
+        return f"may end early: when {name} is {str(until.value).lower()} in all rows"
 
     def layers(self, component: Component) -> str:
         """` for l in 0..1`: the static dims that all its statements have in common."""

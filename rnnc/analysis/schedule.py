@@ -23,6 +23,7 @@ from rnnc.analysis.components import joint
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
+from rnnc.analysis.early_exit import with_exits
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import chains
 from rnnc.analysis.merging import merged
@@ -49,6 +50,8 @@ def schedule(graph: Graph, options: Options | None = None) -> Schedule:
         if best is None or cost.better(found, best):
             best = found
     assert best is not None
+    if options.order != "sequential":
+        best = with_exits(graph, best)
     return Schedule(space.dims, best)
 
 

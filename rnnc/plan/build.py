@@ -15,7 +15,8 @@ from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.plan.chains import chain_order, with_carries, without_unread
-from rnnc.plan.elements import ElementBuilder, extent_of, unsupported
+from rnnc.plan.elements import ElementBuilder, unsupported
+from rnnc.plan.exits import Nest, exits, limits_of, rest_loops, until
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
 from rnnc.plan.levels import level_steps
@@ -30,6 +31,7 @@ from rnnc.plan.plan import (
     Plan,
     Step,
     Store,
+    Until,
     Waves,
 )
 from rnnc.plan.scan import scan
@@ -59,6 +61,7 @@ class Draft:
     phases: tuple[tuple[Placed, ...], ...] = ()
     inner: tuple[Draft, ...] = ()
     component: Component | None = None
+    nest: Nest = ()
 
 
 def build_plan(graph: Graph, schedule: Schedule) -> Plan:
@@ -76,6 +79,7 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
         for read in reads(graph, node):
             if not read.direct or fused[read.source.id][0] != number:
                 stored[read.source.id] = True
+    stored |= {found.node: True for _, found in exits(schedule.components)}
     batched = batched_nodes(graph)
     storage = slotted(graph, schedule, assign(graph, stored, batched))
     kernels = KernelBuilder(graph, storage, batched)
@@ -134,9 +138,6 @@ def batched_nodes(graph: Graph) -> dict[str, bool]:
 # ---- steps ------------------------------------------------------------------------------------
 
 
-Nest = tuple[tuple[Timing, str], ...]  # the timings around a statement, with their variables
-
-
 def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Draft, ...]:
     """Steps of components in order; runs of parallel ones share their phases."""
     found: list[Draft] = []
@@ -167,7 +168,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
         inner = (*nest, (component.timing, wave))
         if component.kind == "split":
             steps = draft(graph, component.inner, inner)
-            found.append(Draft(wave, component.waves, (), steps, component))
+            found.append(Draft(wave, component.waves, (), steps, component, inner))
         else:
             key = {name: component.timing.positions[name] for name in component.nodes}
             timings = tuple(timing for timing, _ in inner)
@@ -177,7 +178,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
                     found.append(Draft(None, None, ((chain,),)))
                     continue
             phases = placed(graph, nodes, key, same_wave(timings), inner)
-            found.append(Draft(wave, component.waves, phases))
+            found.append(Draft(wave, component.waves, phases, (), component, inner))
     flush()
     return tuple(found)
 
@@ -277,7 +278,22 @@ class KernelBuilder:
             self.scratch.extend(buffers)
             return steps
         assert found.count is not None
-        return (Waves(found.variable, found.count, body),)
+        return (Waves(found.variable, found.count, body, self.until(found)),)
+
+    def until(self, found: Draft) -> Until | None:
+        """When a loop ends early, with kernels for what is left of it then."""
+        if found.component is None or found.component.until is None or found.count is None:
+            return None
+        end = found.component.until
+        kernels: list[Kernel] = []
+        for node in end.filled:
+            if node.id in self.storage.writes:
+                own = Group((node,), 0)
+                kernel = self.kernel(Placed(own, *rest_loops(node, found.nest, found.count)))
+                in_order = None if node.op.name == "constant" else found.variable
+                kernels.append(replace(kernel, serial=in_order))
+        test = until(self.graph, self.storage, end, found.nest)
+        return replace(test, rest=Phase(tuple(kernels)))
 
     def phases(self, group: tuple[Placed, ...]) -> tuple[Phase, ...]:
         """What may run at once; more than one phase where chains are scanned."""
@@ -293,13 +309,7 @@ class KernelBuilder:
         nodes = placed.group.nodes
         first = nodes[0]
         batched = any(self.batched[node.id] for node in nodes)
-        limits = {
-            dim.name: extent
-            for dim in first.domain.dims
-            if dim.upper is not None
-            and not dim.static
-            and (extent := extent_of(dim.upper, self.graph)) is not None
-        }
+        limits = dict(limits_of(self.graph, first))
         names = frozenset(node.id for node in nodes)
         elements = ElementBuilder(self.graph, self.storage, names, batched, limits)
         defines: list[Define] = []

@@ -63,6 +63,8 @@ class ElementBuilder:
     def computed(self, node: Node, point: Point, axes: list[Position]) -> Expression:
         name, dtype = node.op.name, node.type.dtype
         match name:
+            case "constant":
+                return self.number(node)
             case "matmul":
                 return self.product(node, point, axes)
             case "reduce_axis":
@@ -131,9 +133,7 @@ class ElementBuilder:
             return self.load(source, home.buffer, home.index, at, axes)
         match name:
             case "constant":
-                value = source.op["value"]
-                assert isinstance(value, (bool, int, float))
-                return Constant(value, source.type.dtype)
+                return self.number(source)
             case "index":
                 poly = cast(Poly, source.op["value"])
                 return IndexValue(substitute(source, poly, at), self.batched)
@@ -147,6 +147,11 @@ class ElementBuilder:
             case "slice" | "pick" | "reshape" | "broadcast" | "flip" | "gather":
                 return self.operand_view(source, at, axes)
         raise AssertionError(f"{source.id} ({name}) is read but neither stored nor local")
+
+    def number(self, node: Node) -> Constant:
+        value = node.op["value"]
+        assert isinstance(value, (bool, int, float))
+        return Constant(value, node.type.dtype)
 
     def load(
         self,

@@ -28,6 +28,7 @@ from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.graph import DataIndex, Graph, Operand
 from rnnc.ir.ops import is_statement
 from rnnc.ir.poly import Poly, PolyLike
+from rnnc.plan.exits import exits, tested
 from rnnc.plan.plan import Buffer
 from rnnc.plan.storage import Storage
 
@@ -57,7 +58,7 @@ class Uses:
 def slotted(graph: Graph, schedule: Schedule, storage: Storage) -> Storage:
     """The storage with slots for one dim of every state buffer where that is possible."""
     moments = dict(moments_of(schedule.components, ()))
-    uses = uses_of(graph, storage)
+    uses = uses_of(graph, schedule, storage)
     buffers = dict(storage.buffers)
     for name, buffer in buffers.items():
         if buffer.role == "state":
@@ -83,7 +84,7 @@ def moments_of(components: Sequence[Component], outer: Moment) -> Iterator[tuple
 # ---- who uses what ----------------------------------------------------------------------------
 
 
-def uses_of(graph: Graph, storage: Storage) -> dict[str, Uses]:
+def uses_of(graph: Graph, schedule: Schedule, storage: Storage) -> dict[str, Uses]:
     """All reads and writes of each buffer."""
     found = {name: Uses() for name in storage.buffers}
     for node in graph.nodes:
@@ -98,6 +99,12 @@ def uses_of(graph: Graph, storage: Storage) -> dict[str, Uses]:
         for home in storage.writes.get(node.id, ()):
             points = tightened(node.domain)
             found[home.buffer].writes.append(Use(node.id, home.index, points))
+    for component, end in exits(schedule.components):
+        home = storage.homes[end.node]
+        behind, points = tested(graph, component, end)
+        earlier = {end.dim: Poly.of(end.dim) - behind}
+        index = tuple(place.substitute(earlier) for place in home.index)
+        found[home.buffer].reads.append(Use(end.node, index, points))
     return found
 
 

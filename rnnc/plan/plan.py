@@ -133,13 +133,38 @@ class Phase:
     kernels: tuple[Kernel, ...]
 
 
+def ended(variable: str) -> str:
+    """The name of the first wave that is left out when a loop of waves ends early."""
+    return f"{variable}.end"
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Ends a loop of waves early: behind wave w, if there are points of the loops for w - `delay`
+    and buffer[index] is `value` at all of them in all rows.
+
+    A row does not count at points beyond its own length of an extent (`limits`: dim, extent). Then
+    `rest` runs once instead of the waves from `ended(variable)` on, which its loops may name. The
+    buffer keeps what is tested until all tasks have met again.
+    """
+
+    buffer: str
+    index: tuple[Poly, ...]
+    value: bool
+    delay: int
+    loops: tuple[WaveLoop, ...]
+    limits: tuple[tuple[str, str], ...]
+    rest: Phase = Phase(())
+
+
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """`body` for variable = 0 .. count-1, in order."""
+    """`body` for variable = 0 .. count-1, in order; fewer times if `until` says so."""
 
     variable: str
     count: Bound
     body: tuple[Step, ...]
+    until: Until | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +248,5 @@ def kernels_of(steps: tuple[Step, ...]) -> Iterator[Kernel]:
             yield from step.kernels
         else:
             yield from kernels_of(step.body)
+        if isinstance(step, Waves) and step.until is not None:
+            yield from step.until.rest.kernels

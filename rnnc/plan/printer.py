@@ -27,7 +27,7 @@ from rnnc.plan.expression import (
     Reduce,
     Weight,
 )
-from rnnc.plan.plan import Buffer, BufferDim, Kernel, Levels, Plan, Step, Store, Waves
+from rnnc.plan.plan import Buffer, BufferDim, Kernel, Levels, Plan, Step, Store, Until, Waves
 
 _OPERATORS = {
     "add": "+",
@@ -78,6 +78,8 @@ def _step(step: Step, indent: str) -> Iterator[str]:
         yield f"{indent}for {step.variable} in 0..{step.count}:"
         for own in step.body:
             yield from _step(own, inner)
+        if step.until is not None:
+            yield from _until(step.until, step.variable, indent)
         return
     if isinstance(step, Levels):
         yield f"{indent}for {step.variable} in levels of {step.dim} in 0..{step.upper}:"
@@ -87,6 +89,15 @@ def _step(step: Step, indent: str) -> Iterator[str]:
     yield f"{indent}phase"
     for kernel in step.kernels:
         yield from _kernel(kernel, inner)
+
+
+def _until(until: Until, variable: str, indent: str) -> Iterator[str]:
+    points = ", ".join(_loop(loop) for loop in until.loops)
+    wave = f"{variable} - {until.delay}" if until.delay else variable
+    tested = f"{until.buffer}{_brackets(until.index, ())} is {until.value}"
+    yield f"{indent}until {tested} for {points}, rows, at {wave}; then"
+    for kernel in until.rest.kernels:
+        yield from _kernel(kernel, indent + "    ")
 
 
 def _kernel(kernel: Kernel, indent: str) -> Iterator[str]:

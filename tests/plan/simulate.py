@@ -21,7 +21,7 @@ from rnnc.ir.graph import Op
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.arena import rooms
-from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Step, Store, Waves
+from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Step, Store, Until, Waves, ended
 
 Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
@@ -66,6 +66,7 @@ class Simulator:
             if any(dim.slots is not None for dim in buffer.dims):
                 self.memory[tag_of(buffer)] = np.full(self.memory[buffer.name].shape, _NOBODY)
         self.read: dict[str, Array] = {}  # in this phase: the index wanted of each slot
+        self.waves: dict[str, int] = {}  # how often each loop was gone through, in all
         self.in_chain = False
         # Where every row is as long as the arrays, no point computes what nobody asked for.
         self.tagged = all(np.all(self.lengths[name] == extents[name]) for name in extents)
@@ -84,6 +85,10 @@ class Simulator:
             for wave in range(step.count.evaluate(env)):
                 for inner in step.body:
                     self.step(inner, env | {step.variable: wave})
+                self.waves[step.variable] = self.waves.get(step.variable, 0) + 1
+                if step.until is not None and self.stopped(step.until, step.variable, env, wave):
+                    self.step(step.until.rest, env | {ended(step.variable): wave + 1})
+                    return
             return
         if isinstance(step, Levels):
             self.levels(step, env)
@@ -103,6 +108,24 @@ class Simulator:
                 wanted = self.read[name][place]
                 assert np.all((wanted == _NOBODY) | (wanted == value)), (name, wanted, value)
             self.memory[name][place] = value
+
+    def stopped(self, until: Until, variable: str, env: dict[str, int], wave: int) -> bool:
+        """Whether the waves that are left have nothing to do."""
+        tested = Kernel("", until.loops, (), True, (), (), ())
+        buffer, rows = self.buffers[until.buffer], np.arange(self.batch)
+        points = list(self.points(tested, env | {variable: wave - until.delay}, 0))
+        for point in points:
+            here = {name: np.asarray(value) for name, value in point.items()} | {"#row": rows}
+            found = self.memory[buffer.name][self.place(buffer, until.index, (), here)]
+            tag = self.slotted_index(buffer, until.index, here)
+            own = self.memory.get(tag_of(buffer), np.asarray(0))
+            assert tag is None or np.all(own[self.place(buffer, until.index, (), here)] == tag)
+            beyond = np.zeros(self.batch, np.bool_)
+            for dim, extent in until.limits:
+                beyond |= here[dim] >= self.lengths[extent]
+            if not np.all((found == until.value) | beyond):
+                return False
+        return bool(points)
 
     def overwrite(self, phase: Phase) -> None:
         """What a phase writes leaves nothing of the buffers that share its place."""
