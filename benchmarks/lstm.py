@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from measuring import Peaks
 
 import rnnc
 from rnnc.driver import standard_source
@@ -136,35 +135,12 @@ def onnx_call(given: list[tuple[Array, Array, Array]], x: Array, threads: int) -
 PEERS = {"torch": torch_call, "onnxruntime": onnx_call}
 
 
-class Peaks:
-    """The processor's rates, measured by a C program."""
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._folder = tempfile.TemporaryDirectory()
-        self._program = Path(self._folder.name) / "peaks"
-        source = Path(__file__).with_name("peaks.c")
-        command = ["cc", "-O3", "-march=native", str(source), "-o", str(self._program), "-lpthread"]
-        subprocess.run(command, check=True)
-        self._bandwidth: dict[int, float] = {}
-        self.gflops, _ = self._measure(512)
-
-    def _measure(self, kilobytes: int) -> tuple[float, float]:
-        command = [str(self._program), str(self.threads), str(kilobytes)]
-        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        flops, bandwidth = map(float, text.split())
-        return flops, bandwidth
-
-    def floor(self, shape: tuple[int, int, int, int]) -> float:
-        """Milliseconds that no LSTM of this shape can beat."""
-        batch, hidden, layers, steps = shape
-        flops = 2 * 8 * hidden * hidden * batch * steps * layers
-        recurrent = 4 * hidden * hidden * 4  # bytes read in every step of a layer
-        share = max(16, recurrent // self.threads >> 10)
-        if share not in self._bandwidth:
-            self._bandwidth[share] = self._measure(share)[1]
-        reading = recurrent * steps * layers / (self._bandwidth[share] * 1e9)
-        return max(flops / (self.gflops * 1e9), reading) * 1e3
+def floor_ms(shape: tuple[int, int, int, int], peaks: Peaks) -> float:
+    """Milliseconds that no LSTM of this shape can beat."""
+    batch, hidden, layers, steps = shape
+    flops = 2 * 8 * hidden * hidden * batch * steps * layers
+    recurrent = 4 * hidden * hidden * 4  # bytes read in every step of a layer
+    return peaks.floor_ms(flops, recurrent * steps * layers, recurrent)
 
 
 def median_ms(call: Call, seconds: float = 0.3) -> float:
@@ -203,8 +179,8 @@ def row(shape: tuple[int, int, int, int], threads: int, peaks: Peaks) -> dict[st
     own_ms = statistics.median(times["rnnc"])
     peers = [statistics.median(times[name]) for name in calls if name != "rnnc"]
     found["ratio_to_best_peer"] = min(peers) / own_ms if peers else None
-    found["floor"] = peaks.floor(shape)
-    found["of_floor"] = peaks.floor(shape) / own_ms
+    found["floor"] = floor_ms(shape, peaks)
+    found["of_floor"] = floor_ms(shape, peaks) / own_ms
     return found
 
 

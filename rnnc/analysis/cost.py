@@ -76,9 +76,15 @@ class CostModel:
     def of(graph: Graph, hints: Mapping[str, int]) -> CostModel:
         return CostModel(graph, _Likely(hints))
 
-    def better(self, left: Sequence[Component], right: Sequence[Component]) -> bool:
-        """Whether `left` is clearly the faster one, over the batches that matter."""
-        ratios = [self.seconds(left, batch) / self.seconds(right, batch) for batch in _BATCHES]
+    def better(
+        self, left: Sequence[Component], right: Sequence[Component], times: float = 1
+    ) -> bool:
+        """Whether `left` is clearly the faster one, over the batches that matter; loops around
+        both turn so many times."""
+        ratios = [
+            self.seconds(left, batch, times) / self.seconds(right, batch, times)
+            for batch in _BATCHES
+        ]
         return prod(ratios) < _CLEARLY ** len(ratios)
 
     def seconds(self, components: Iterable[Component], batch: int, times: float = 1) -> float:

@@ -4,6 +4,7 @@ from typing import Literal
 
 # layered: static dims (layers) are stepped through one after another where that is legal, so that a
 # layer's input products are computed for all its steps at once. wavefront: one vector for all that
-# has one, over layers too. sequential: one point after another, to compare with. auto: what the
-# cost model prefers of the first two.
+# has one, over layers too. sequential: one point of a recurrence after another, with all that lies
+# on its cycles, to compare with; what does not is computed for all points at once as in the
+# others. auto: what the cost model prefers of the first two.
 Order = Literal["auto", "layered", "wavefront", "sequential"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -63,11 +64,17 @@ class Scheduler:
     """Schedules any part of the statements of a graph, for any part of their dependences."""
 
     def __init__(
-        self, space: Space, cost: CostModel, options: Options, around: tuple[str, ...] = ()
+        self,
+        space: Space,
+        cost: CostModel,
+        options: Options,
+        around: tuple[str, ...] = (),
+        turns: int = 1,
     ) -> None:
         self.space, self.cost, self.options = space, cost, options
         self.dims = space.dims
-        self.around = around  # the dims of the loops around what is scheduled
+        # The dims of the loops around what is scheduled, and how often these turn in all.
+        self.around, self.turns = around, turns
 
     def components(
         self, nodes: Sequence[str], edges: Sequence[Dependence]
@@ -139,7 +146,7 @@ class Scheduler:
         plain = [found for found in components if found.kind == "affine"]
         if len(plain) > 1 and self.options.order != "sequential":
             made = joint(plain)
-            if not self.cost.better(plain, [made]):
+            if not self.cost.better(plain, [made], self.turns):
                 yield made
                 plain = []
         yield from plain
@@ -199,12 +206,23 @@ class Scheduler:
         outer = self.space.along(nodes, alpha, gamma)
         steps = [dim for dim, value in zip(self.dims, alpha, strict=True) if value]
         around = (*self.around, *steps) if len(steps) == 1 else self.around
+        assert outer.waves is not None
+        turns = self.turns * max(1, outer.waves.evaluate(self.cost.extents))
         try:
-            inside = Scheduler(self.space, self.cost, self.options, around)
-            inner = inside.components(nodes, loose)
+            inside = Scheduler(self.space, self.cost, self.options, around, turns)
+            inner = inside.inner(nodes, loose)
         except DiagnosticError:
             return None
         return replace(outer, kind="split", inner=inner)
+
+    def inner(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> tuple[Component, ...]:
+        """What an outer loop leaves to be scheduled: point by point, all of it stays together
+        where one loop can carry that."""
+        stays = all(edge.stands(number) for edge in edges for number in range(len(self.dims)))
+        if self.options.order == "sequential" and not stays:
+            with suppress(DiagnosticError):
+                return (self.component(nodes, edges),)
+        return self.components(nodes, edges)
 
 
 # ---- helpers ----------------------------------------------------------------------------------
