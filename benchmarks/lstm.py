@@ -140,7 +140,8 @@ def floor_ms(shape: tuple[int, int, int, int], peaks: Peaks) -> float:
     batch, hidden, layers, steps = shape
     flops = 2 * 8 * hidden * hidden * batch * steps * layers
     recurrent = 4 * hidden * hidden * 4  # bytes read in every step of a layer
-    return peaks.floor_ms(flops, recurrent * steps * layers, recurrent)
+    found: float = peaks.floor_ms(flops, recurrent * steps * layers, recurrent)
+    return found
 
 
 def median_ms(call: Call, seconds: float = 0.3) -> float:

@@ -124,7 +124,8 @@ def floor_ms(case: Case, compilation: Compilation, peaks: Peaks) -> float:
             read += 4 * min(len(points), weights * waves) * sizes[heavy]
             here += 4 * max(1, weights / around) * sizes[heavy]
         resident = max(resident, here)
-    return peaks.floor_ms(flops, read, min(resident, NEAR * peaks.threads))
+    found: float = peaks.floor_ms(flops, read, min(resident, NEAR * peaks.threads))
+    return found
 
 
 def loops(
