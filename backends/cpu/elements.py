@@ -264,11 +264,13 @@ class Emitter:
         return tirx.const(True, "bool") if verdict is None else verdict
 
     def branch(self, node: ex.Branch) -> Expr:
-        axis = None if self.lanes is None else self.lanes.axis
-        if any(axis in constraint.poly.names for constraint in node.constraints):
-            return self.by_lane(node, node.dtype)
+        here = self
+        if self.lanes is not None:
+            if any(splits_vector(constraint, self.lanes) for constraint in node.constraints):
+                return self.by_lane(node, node.dtype)
+            here = replace(self, env={**self.env, self.lanes.axis: self.lanes.base})
         result = Variable(self.b, node.dtype, self.width)
-        test = self.b.let(self.holds(node.constraints), "test")
+        test = self.b.let(here.holds(node.constraints), "test")
         with self.b.when(test):
             result.set(self.value(node.then))
         with self.b.when(tirx.Not(test)):
@@ -336,6 +338,18 @@ class Emitter:
             scalar = replace(self, env=env, lanes=None, locals=known)
             result.set_lane(lane, scalar.value(expression))
         return self.let(result.get())
+
+
+def splits_vector(constraint: Constraint, lanes: Lanes) -> bool:
+    """Whether a constraint may hold in some lanes of a vector only: not if it turns between two."""
+    poly = constraint.poly
+    if lanes.axis not in poly.names:
+        return False
+    unit = poly.coefficient(lanes.axis)
+    limit = (poly - Poly.of(lanes.axis) * unit).constant
+    if constraint.relation != ">=" or abs(unit) != 1 or limit is None:
+        return True
+    return (limit if unit == 1 else limit + 1) % lanes.count != 0
 
 
 class Variable:

@@ -86,8 +86,8 @@ class Poly:
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: int) -> Poly:
-        """Rounds towards minus infinity; exact parts and common factors are taken out of the floor:
-        `floor((6*t + 3)/4)` is `t + floor((t + 1)/2)`."""
+        """Rounds towards minus infinity; exact parts and common factors are taken out of the floor,
+        and one floor of another is one: `floor((6*t + 3)/4)` is `t + floor((t + 1)/2)`."""
         if divisor <= 0:
             raise ValueError(f"a divisor must be positive, not {divisor}")
         whole = [(monomial, value // divisor) for monomial, value in self.terms]
@@ -96,8 +96,14 @@ class Poly:
         if rest.constant is not None:  # 0 <= rest < divisor
             return result
         common = gcd(divisor, *(value for monomial, value in rest.terms if monomial))
-        reduced = Poly._collect((monomial, value // common) for monomial, value in rest.terms)
-        return result + Poly(((((Floor(reduced, divisor // common), 1),), 1),))
+        rest = Poly._collect((monomial, value // common) for monomial, value in rest.terms)
+        divisor = divisor // common
+        match rest.terms:
+            case ((((Floor() as inner, 1),), 1), *constant) if len(constant) <= 1:
+                return result + (inner.numerator + rest.offset * inner.denominator) // (
+                    divisor * inner.denominator
+                )
+        return result + Poly(((((Floor(rest, divisor), 1),), 1),))
 
     def __mod__(self, divisor: int) -> Poly:
         return self - (self // divisor) * divisor

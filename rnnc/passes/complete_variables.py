@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rnnc.analysis.boxes import Interval, box_of, hull, interval, never_negative, tightened
+from rnnc.analysis.boxes import Interval, box_of, hull, interval, never_negative, relaxed, tightened
 from rnnc.analysis.regions import region, store_index
 from rnnc.analysis.sets import is_empty
 from rnnc.diagnostics import Diagnostic, DiagnosticError
@@ -121,7 +121,11 @@ def reach(points: Domain, operand: Operand, axis: int) -> Interval:
         low = interval(index.lower, points)
         high = interval(index.upper - 1, points)
         return hull((low, high))
-    return interval(index, points)
+    found = interval(index, points)
+    # `4*floor(T/4)` and `T` are no bounds of each other, but the former is at most the latter.
+    lower = None if found.lower is None else relaxed(found.lower)[0]
+    upper = None if found.upper is None else relaxed(found.upper)[1]
+    return Interval(lower, upper)
 
 
 def pad(rewriter: Rewriter, node: Node) -> None:

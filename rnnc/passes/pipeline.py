@@ -14,6 +14,7 @@ from rnnc.passes.eliminate_dead import EliminateDead
 from rnnc.passes.fold_constants import FoldConstants
 from rnnc.passes.hoist_sums import HoistSums
 from rnnc.passes.hold_copies import HoldCopies
+from rnnc.passes.lower_rates import LowerRates
 from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
@@ -52,6 +53,7 @@ def pipeline() -> tuple[Pass, ...]:
         PropagateCopies(),  # picks of stacked neighbours became copies of them
         ResolveReads(),  # what was copied may be a variable, met in one case
         EliminateCommon(),  # before sums are regrouped: equal terms must be one term
+        LowerRates(),  # behind the last resolved read; sums are regrouped with what it leaves
         HoistSums(),  # last that creates nodes: it looks at the final recurrences
         DropUnusedDims(),  # behind it: a sum over all points may have invariant terms
         EliminateDead(),

@@ -17,6 +17,7 @@ from rnnc.passes.eliminate_dead import EliminateDead
 from rnnc.passes.fold_constants import FoldConstants
 from rnnc.passes.hoist_sums import HoistSums
 from rnnc.passes.hold_copies import HoldCopies
+from rnnc.passes.lower_rates import LowerRates
 from rnnc.passes.propagate_copies import PropagateCopies
 from rnnc.passes.push_views import PushViews
 from rnnc.passes.resolve_reads import ResolveReads
@@ -38,6 +39,7 @@ PASSES: Mapping[str, type[Pass]] = {
         FoldConstants,
         HoistSums,
         HoldCopies,
+        LowerRates,
         PropagateCopies,
         PushViews,
         ResolveReads,

@@ -16,7 +16,7 @@ from rnnc.passes.bind_sizes import BindSizes
 from rnnc.sampling import random_inputs, random_parameters
 from tests.analysis.instances import instances
 from tests.analysis.moments import moments, violations
-from tests.passes.predicated import CASES, Predicated, clockwork
+from tests.passes.predicated import CASES, Predicated, clockwork, due
 from tests.plan.simulate import Array
 from tests.plan.test_simulation import simulated
 from tests.tolerance import assert_close
@@ -91,6 +91,20 @@ def waves(found: Schedule, steps: int) -> list[int]:
         return component.waves.evaluate({"T": steps})
 
     return [own(component) for component in found.components if component.kind != "parallel"]
+
+
+@pytest.mark.parametrize("periods", [(1, 2, 4, 8), (2, 4, 8), (3, 5)])
+def test_products_are_computed_once_for_each_value(periods: tuple[int, ...]) -> None:
+    graph, steps = compilation(clockwork(periods)).completed, 60
+    found = sum(
+        len(list(node.domain.points({"T": steps})))
+        for node in graph.nodes
+        if node.op.name == "matmul"
+    )
+    inputs = sum(due(steps, period) for period in periods)
+    # Group j is read by itself and all faster ones; the value from before the first step as well.
+    states = sum((number + 1) * (due(steps, p) + 1) for number, p in enumerate(periods))
+    assert found <= inputs + states
 
 
 @pytest.mark.parametrize("periods", [(1, 2, 4, 8), (3, 5)])
