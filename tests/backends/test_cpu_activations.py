@@ -106,6 +106,13 @@ def samples() -> Floats:
     return np.concatenate([spread, np.linspace(-20, 20, 4001), edges]).astype("f").astype("d")
 
 
+def every_magnitude() -> Floats:
+    """Float32 numbers evenly among all bit patterns: from denormals to the largest."""
+    patterns = np.arange(0, 1 << 32, 4093, dtype=np.uint64).astype(np.uint32)
+    x = patterns.view(np.float32)
+    return x[np.isfinite(x)].astype("d")
+
+
 def in_ulps(actual: Floats, expected: Floats, dtype: str) -> Floats:
     """The error in units of the last place; what is below the normal range may be zero."""
     smallest = np.finfo(dtype).smallest_normal
@@ -135,6 +142,19 @@ def test_unary_error(name: str, dtype: str) -> None:
     assert in_ulps(actual, expected, dtype).max() <= ERROR_ULPS
 
 
+@pytest.mark.parametrize("name", UNARY)
+def test_error_at_every_magnitude(name: str) -> None:
+    x = every_magnitude()
+    x = np.abs(x) if name in ("log", "sqrt") else x
+    with np.errstate(all="ignore"):
+        exact = UNARY[name](x)
+        expected = exact.astype("f").astype("d")
+        actual = run(name, x)
+        assert in_ulps(actual, expected, "float32").max() <= ERROR_ULPS
+    bounded = np.abs(exact) <= 1
+    assert np.abs(actual[bounded] - exact[bounded]).max() < 3e-7
+
+
 @pytest.mark.parametrize("name", BINARY)
 def test_binary_error(name: str) -> None:
     x, y = samples(), samples()[::-1].copy()
@@ -156,10 +176,38 @@ def test_binary_error(name: str) -> None:
         ("softplus", [-inf, inf, 200.0], [0, inf, 200]),
         ("relu", [-inf, inf, -0.5], [0, inf, 0]),
         ("sqrt", [inf, -1.0, 0.0], [inf, nan, 0]),
+        ("sin", [-inf, inf, 0.0], [nan, nan, 0]),
+        ("cos", [-inf, inf, 0.0], [nan, nan, 1]),
+        ("abs", [-inf, -0.0, -3.4e38], [inf, 0, np.float32(3.4e38)]),
+        ("floor", [-inf, inf, -1e-45, 3e38], [-inf, inf, -1, np.float32(3e38)]),
+        ("exp", [3.4e38, -3.4e38, 1e-45], [inf, 0, 1]),
+        ("tanh", [3.4e38, -3.4e38, 1e-45], [1, -1, np.float32(1e-45)]),
+        ("sigmoid", [3.4e38, 1e-45], [1, 0.5]),
+        ("softplus", [3.4e38, -3.4e38], [np.float32(3.4e38), 0]),
+        ("log", [3.4e38, -1e-45, -0.0], [np.log(np.float32(3.4e38)), nan, -inf]),
     ],
 )
 def test_edges(name: str, x: list[float], expected: list[float]) -> None:
     np.testing.assert_array_equal(run(name, np.array(x)), np.array(expected))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "expected"),
+    [
+        ([2.0, -2.0, -2.0, 0.0], [3.0, 3.0, 0.5, 0.0], [8, -8, nan, 1]),
+        ([inf, 0.0, 0.5, 2.0], [-1.0, -1.0, inf, -inf], [0, inf, 0, 0]),
+        ([nan, 1.0, nan, 2.0], [0.0, nan, 1.0, nan], [1, 1, nan, nan]),
+    ],
+)
+def test_edges_of_powers(x: list[float], y: list[float], expected: list[float]) -> None:
+    np.testing.assert_array_equal(run("pow", np.array(x), np.array(y)), np.array(expected))
+
+
+@pytest.mark.parametrize("name", ["neg", "tanh", "floor", "sqrt", "sin"])
+def test_the_sign_of_zero(name: str) -> None:
+    with np.errstate(all="ignore"):
+        expected = np.signbit(UNARY[name](np.array([0.0, -0.0])))
+    np.testing.assert_array_equal(np.signbit(run(name, np.array([0.0, -0.0]))), expected)
 
 
 @pytest.mark.parametrize("name", UNARY)
