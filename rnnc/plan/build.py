@@ -148,7 +148,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
             nodes = tuple(parallel)
             # Components come sources first; what is read from a later one, an outer loop carries.
             place = {node.id: number for number, node in enumerate(nodes)}
-            key = dict.fromkeys(place, 0)
+            key = positions(place, nest)
 
             def waits(reader: Node, read: Read) -> bool:
                 return place.get(read.source.id, len(place)) < place[reader.id]
@@ -170,7 +170,7 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
             steps = draft(graph, component.inner, inner)
             found.append(Draft(wave, component.waves, (), steps, component, inner))
         else:
-            key = {name: component.timing.positions[name] for name in component.nodes}
+            key = positions(component.nodes, inner)
             timings = tuple(timing for timing, _ in inner)
             if component.kind == "chain":
                 chain = chained(graph, component, key, same_wave(timings), inner)
@@ -181,6 +181,11 @@ def draft(graph: Graph, components: Iterable[Component], nest: Nest) -> tuple[Dr
             found.append(Draft(wave, component.waves, phases, (), component, inner))
     flush()
     return tuple(found)
+
+
+def positions(names: Iterable[str], nest: Nest) -> dict[str, object]:
+    """Where each statement stands in the loops around it: kernels hold what stands at one place."""
+    return {name: tuple(timing.positions[name] for timing, _ in nest) for name in names}
 
 
 def same_wave(timings: tuple[Timing, ...]) -> Callable[[Node, Read], bool]:
