@@ -14,6 +14,7 @@ from tvm import tirx
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
+from .processes import side_by_side
 from .target import CpuTarget
 from .tir import Function
 
@@ -26,10 +27,12 @@ def emit_objects(functions: Sequence[Function], target: CpuTarget, folder: Path)
 
     Undefined in them are `rnnc_barrier`, functions of libm, and what they call of each other.
     """
-    paths: list[Path] = []
-    for function in functions:
-        paths.append(folder / f"{function.attrs['global_symbol']}.o")
-        compiled(function, target).write_to_file(str(paths[-1]))
+    paths = [folder / f"{function.attrs['global_symbol']}.o" for function in functions]
+
+    def emit(number: int) -> None:
+        compiled(functions[number], target).write_to_file(str(paths[number]))
+
+    side_by_side(emit, len(functions))
     return paths
 
 
