@@ -223,12 +223,22 @@ def chained(
     waits: Callable[[Node, Read], bool],
     nest: Nest,
 ) -> Placed | None:
-    """The component as one kernel of chains, if one can hold all its statements."""
+    """The component as one kernel of chains, if one can hold all its statements.
+
+    States that only read each other at other points may stand side by side in it.
+    """
     groups = group(graph, tuple(graph[name] for name in component.nodes), key, waits)
-    if len(groups) > 1:
+    nodes = tuple(node for found in groups for node in found.nodes)
+    first = nodes[0]
+    if any(found.level for found in groups) or any(
+        (node.domain, node.type.shape, key[node.id])
+        != (first.domain, first.type.shape, key[first.id])
+        for node in nodes
+    ):
         return None
     order = chain_order(graph, component, nest)
-    return Placed(groups[0], order.loops, order.constraints, order.serial, component.chunks)
+    whole = Group(nodes, 0)
+    return Placed(whole, order.loops, order.constraints, order.serial, component.chunks)
 
 
 def placed(
