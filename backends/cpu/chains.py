@@ -216,7 +216,7 @@ class Chains:
             if self.kernel.constraints:
                 probe = Emitter(self.b, self.emitter.layout, env, chain.row, None, {})
                 stack.enter_context(self.b.when(probe.holds(self.kernel.constraints)))
-            known = {name: variable.get() for name, variable in chain.carried.items()}
+            known = {name: self.b.let(variable.get()) for name, variable in chain.carried.items()}
             values = self.emitter.body(env, chain.row, chain.lanes, known)
             for carry in self.kernel.carries:
                 chain.carried[carry.name].set(values[carry.value])

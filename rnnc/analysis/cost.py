@@ -112,20 +112,21 @@ class CostModel:
         overhead = machine.barrier * shared + machine.kernel * kernels
         return waves * (overhead + work / cores)
 
-    def chunks(self, component: Component) -> int:
+    def chunks(self, component: Component, states: int = 1) -> int:
         """Into how many parts that run at once an affine chain is best cut; 1: not at all.
 
-        A part is run twice, first to see what it makes of what it begins with.
+        A part is run twice, first to see what it makes of what it begins with: that is as many
+        chains more as there are coupled states.
         """
-        best, least = 1, self.scanned(component, 1)
+        best, least = 1, self.scanned(component, 1, states)
         for chunks in (2**power for power in range(2, 7)):
-            seconds = self.scanned(component, chunks)
+            seconds = self.scanned(component, chunks, states)
             # A scan must be well worth it: what it reads twice is not counted.
             if seconds < least / (1.25 if best == 1 else 1):
                 best, least = chunks, seconds
         return best
 
-    def scanned(self, component: Component, chunks: int) -> float:
+    def scanned(self, component: Component, chunks: int, states: int) -> float:
         """Geometric mean over the batches that matter."""
         assert component.waves is not None
         machine, steps = self.machine, component.waves.evaluate(self.extents)
@@ -144,7 +145,8 @@ class CostModel:
             if chunks == 1:
                 seconds *= machine.barrier + steps * turns * machine.step
             else:
-                passes = 2 * steps / chunks * turns + 2 * chunks
+                runs = 1 + (1 + states) / 2
+                passes = runs * steps / chunks * turns + 2 * chunks
                 seconds *= 3 * machine.barrier + passes * machine.step
         return float(seconds ** (1 / len(_BATCHES)))
 

@@ -23,6 +23,9 @@ from rnnc.ir.reads import index_positions
 
 Form = Literal["affine", "clipped"]
 
+# As many values of an element may be coupled for chunks to be combined: it takes their square.
+STATES = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -43,6 +46,18 @@ class Chains:
     dim: str
     carried: tuple[Carried, ...]
     form: Form | None
+
+    @property
+    def states(self) -> int | None:
+        """How many values of an element a step hands on: every statement that is read at other
+        points, at all places on the way. None if a place is not a fixed number of steps away."""
+        reach: dict[str, int] = {}
+        for one in self.carried:
+            steps = (one.place - Poly.of(self.dim)).constant
+            if steps is None:
+                return None
+            reach[one.statement] = max(abs(steps), reach.get(one.statement, 0))
+        return sum(reach.values())
 
 
 def chains(graph: Graph, nodes: Sequence[str], outer: Sequence[str] = ()) -> Chains | None:

@@ -26,7 +26,7 @@ from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
 from rnnc.analysis.early_exit import with_exits
 from rnnc.analysis.levels import level_reads
-from rnnc.analysis.linear import chains
+from rnnc.analysis.linear import STATES, chains
 from rnnc.analysis.merging import merged
 from rnnc.analysis.orders import Order
 from rnnc.analysis.partition import Partition
@@ -122,10 +122,11 @@ class Scheduler:
         if step is None or self.options.order == "sequential":
             return found
         made = replace(found, kind="chain")
-        if step.form != "affine" or len(step.carried) > 1:
+        states = step.states
+        if step.form != "affine" or states is None or states > STATES:
             return made
         chunks = self.options.chunks
-        return replace(made, chunks=self.cost.chunks(made) if chunks is None else chunks)
+        return replace(made, chunks=self.cost.chunks(made, states) if chunks is None else chunks)
 
     def leveled(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component | None:
         """A loop over the levels of points that read along index arrays."""

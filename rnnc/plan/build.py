@@ -8,6 +8,7 @@ from typing import cast
 
 from rnnc.analysis.boxes import interval, never_negative, tightened
 from rnnc.analysis.levels import level_reads
+from rnnc.analysis.linear import STATES
 from rnnc.analysis.schedule import Component, Schedule
 from rnnc.analysis.timing import Timing, statement_loops
 from rnnc.analysis.wave import Bound, WaveLoop
@@ -348,7 +349,11 @@ class KernelBuilder:
             spans,
             placed.serial,
         )
-        return kernel if placed.serial is None else with_carries(kernel)
+        if placed.serial is None:
+            return kernel
+        # Chunks begin with all that a step reads; a chain finds what is older in its cache.
+        reach = STATES if placed.chunks > 1 else 1
+        return with_carries(kernel, self.storage.buffers, reach)
 
     def storage_shape(self, node: Node) -> tuple[int, ...]:
         return tuple(cast(int, size.constant) for size in node.type.shape)

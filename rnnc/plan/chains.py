@@ -9,7 +9,7 @@ for w in 0..T:                                  phase
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rnnc.analysis.schedule import Component
@@ -18,8 +18,18 @@ from rnnc.analysis.wave import Increment, Polynomial, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
-from rnnc.plan.expression import Expression, Load, Local, rewritten, walk
-from rnnc.plan.plan import Buffer, Carry, Kernel, Phase, Step
+from rnnc.ir.types import DType
+from rnnc.plan.expression import (
+    Apply,
+    Constant,
+    Expression,
+    IndexValue,
+    Load,
+    Local,
+    rewritten,
+    walk,
+)
+from rnnc.plan.plan import Buffer, Carry, Kernel, Phase, Step, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +71,103 @@ def in_order(
     )
 
 
-def with_carries(kernel: Kernel) -> Kernel:
-    """The kernel with what it loads from the point before kept in the chain.
+def with_carries(kernel: Kernel, buffers: Mapping[str, Buffer], reach: int = 1) -> Kernel:
+    """The kernel with what it loads from points before kept in the chain, up to `reach` before.
 
-    Only where the kernel runs at every point of the serial loop; a load that a row may find
-    elsewhere (`clamped`) stays a load.
+    Only where the kernel runs at every point of the serial loop. Backwards a row begins at its own
+    end: up to there it reads what is beyond (`clamped`), which the chain keeps as well.
     """
     along = kernel.loops[-1]
     if kernel.constraints or not isinstance(along.lower, Polynomial):
         return kernel
-    before = Poly.of(along.name) + (1 if along.exact else -1)
-    start = along.lower.poly
-    if along.exact:
-        start = start.substitute({kernel.serial or "": 0})
-    carries: dict[Load, Carry] = {}
+    known: dict[Load, Past] = {}
     names = {loop.name for loop in kernel.loops}
     for store in kernel.stores:
         if any(name not in names for place in store.index for name in place.names):
             continue  # elsewhere an extent is the row's own length
         [dtype] = [define.dtype for define in kernel.defines if define.name == store.value]
-        index = tuple(place.substitute({along.name: before}) for place in store.index)
-        first = tuple(place.substitute({along.name: before.substitute({along.name: start})})
-                      for place in store.index)  # fmt: skip
-        load = Load(store.buffer, index, store.element, dtype, (False,) * len(index))
-        carries[load] = Carry(
-            f"{store.buffer}.before", replace(load, index=first), store.value, dtype
-        )
+        for steps in range(1, reach + 1):
+            found = Past(along, kernel.serial or "", store, dtype, steps)
+            known[found.load(found.before)] = found
     used: dict[str, Carry] = {}
 
     def carried(part: Expression) -> Expression | None:
-        if not isinstance(part, Load) or part not in carries:
+        if not isinstance(part, Load):
             return None
-        found = carries[part]
-        used[found.name] = found
-        return Local(found.name, found.dtype)
+        found = known.get(replace(part, clamped=(False,) * len(part.index)))
+        if found is None:
+            return None
+        if not any(part.clamped):
+            used.update((carry.name, carry) for carry in found.carries)
+            return found.local
+        test = beyond(part, buffers[part.buffer])
+        if test is None or found.steps > 1:
+            return None
+        kept = replace(found.carries[0], first=replace(found.first, clamped=part.clamped))
+        end = Carry(f"{part.buffer}.end", kept.first, f"{part.buffer}.end", kept.dtype)
+        used.update({kept.name: kept, end.name: end})
+        return Apply("select", (test, Local(end.name, end.dtype), found.local), end.dtype)
 
     defines = tuple(
         replace(define, value=rewritten(define.value, carried)) for define in kernel.defines
     )
     return replace(kernel, defines=defines, carries=tuple(used.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a store of a chain wrote `steps` points before."""
+
+    along: WaveLoop
+    serial: str
+    stored: Store
+    dtype: DType
+    steps: int
+
+    @property
+    def before(self) -> Poly:
+        return Poly.of(self.along.name) + (self.steps if self.along.exact else -self.steps)
+
+    @property
+    def name(self) -> str:
+        return f"{self.stored.buffer}.before{self.steps if self.steps > 1 else ''}"
+
+    @property
+    def local(self) -> Local:
+        return Local(self.name, self.dtype)
+
+    def load(self, place: Poly) -> Load:
+        """Of what was stored at a place along the chain."""
+        index = tuple(at.substitute({self.along.name: place}) for at in self.stored.index)
+        clamped = (False,) * len(index)
+        return Load(self.stored.buffer, index, self.stored.element, self.dtype, clamped)
+
+    @property
+    def first(self) -> Load:
+        """At the chain's first point."""
+        assert isinstance(self.along.lower, Polynomial)
+        start = self.along.lower.poly
+        if self.along.exact:
+            start = start.substitute({self.serial: 0})
+        return self.load(self.before.substitute({self.along.name: start}))
+
+    @property
+    def carries(self) -> tuple[Carry, ...]:
+        """This one, and those through which the value came."""
+        if self.steps == 1:
+            return (Carry(self.name, self.first, self.stored.value, self.dtype),)
+        nearer = replace(self, steps=self.steps - 1)
+        return (Carry(self.name, self.first, nearer.name, self.dtype), *nearer.carries)
+
+
+def beyond(load: Load, buffer: Buffer) -> Expression | None:
+    """Whether a load finds a row's own end; None if more than one index may leave the row."""
+    [number, *more] = [number for number, clamped in enumerate(load.clamped) if clamped]
+    place, extent = load.index[number], buffer.dims[number].extent
+    if more or extent is None or not isinstance(place, Poly):
+        return None
+    behind = IndexValue(place - Poly.of(extent), buffer.batched)
+    return Apply("ge", (behind, Constant(0, "int")), "bool")
 
 
 # ---- what only carries read -------------------------------------------------------------------

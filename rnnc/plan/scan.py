@@ -6,14 +6,18 @@ Three phases. Every chunk finds its slope and offset, from h_in = 1 without the 
 these are multiplied and added up, never divided. One short chain over the chunks finds what each
 begins with. Then every chunk runs as the recurrence is written, and with them the few points that
 are left over behind chunks of equal length.
+
+Where k values are carried (the parts of a complex state, h[t-2] beside h[t-1]) h is a vector of k
+and the slope a matrix, found column by column: from each unit vector, without the b.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rnnc.analysis.boxes import tightened
+from rnnc.analysis.linear import STATES
 from rnnc.analysis.wave import Increment, Polynomial, WaveLoop
 from rnnc.ir.domain import Dim, Domain
 from rnnc.ir.poly import Poly
@@ -32,23 +36,22 @@ class Scan:
 
 
 def scan(kernel: Kernel, domain: Domain, chunks: int) -> Scan | None:
-    """The chain in so many chunks; None if its step is not affine in one value carried forwards.
+    """The chain in so many chunks; None if its step is not affine in what it carries.
 
     `domain` are the points of the kernel.
     """
-    along = kernel.loops[-1]
-    if len(kernel.carries) != 1 or along.name != kernel.serial or loads_own(kernel):
+    states = tuple(carry for carry in kernel.carries if carry.value != carry.name)
+    if not 0 < len(states) <= STATES or loads_own(kernel):
         return None
-    if not isinstance(along.lower, Polynomial) or not isinstance(along.upper, Polynomial):
+    inside = kernel.loops[len(kernel.independent) :]
+    if not isinstance(inside[0].lower, Polynomial) or not isinstance(inside[0].upper, Polynomial):
         return None
-    [carry] = kernel.carries
-    dims = tuple(dim for dim in tightened(domain).dims if dim.name != along.name)
+    dims = tuple(dim for dim in tightened(domain).dims if dim.name != inside[-1].name)
     if any(end is None or set(end.names) & set(domain.names) for end in ends(dims)):
         return None
-    slopes = homogeneous(kernel, carry)
-    if slopes is None or slopes.get(carry.value) is None:
-        return None
-    return Chunks(kernel, carry, dims, chunks).scan(slopes)
+    slopes = [homogeneous(kernel, states, column) for column in states]
+    found = tuple(slope for slope in slopes if slope is not None)
+    return Chunks(kernel, states, dims, chunks).scan(found) if len(found) == len(states) else None
 
 
 def ends(dims: tuple[Dim, ...]) -> Iterator[Poly | None]:
@@ -70,27 +73,33 @@ def loads_own(kernel: Kernel) -> bool:
 # ---- the step without what it adds ------------------------------------------------------------
 
 
-def homogeneous(kernel: Kernel, carry: Carry) -> dict[str, Expression] | None:
-    """For each define that depends on the carried value, its part that is linear in it.
+def homogeneous(
+    kernel: Kernel, states: Sequence[Carry], column: Carry
+) -> tuple[Define, ...] | None:
+    """For each define that depends on what is carried, its part that is linear in it.
 
-    The carried value is `Local(slope)` there, a define's own part `Local(NAME.slope)`. None where
-    something is not affine.
+    The carried values are those of `column` there. None where something is not affine.
     """
-    known: dict[str, Expression] = {carry.name: Local(slope(carry.name), carry.dtype)}
-    found: dict[str, Expression] = {}
+    known: dict[str, Expression] = {
+        carry.name: Local(slope(carry.name, column), carry.dtype) for carry in states
+    }
+    found: list[Define] = []
     for define in kernel.defines:
         if not depends(define.value, known):
             continue
         value = linear(define.value, known)
         if value is None:
             return None
-        found[define.name] = value
-        known[define.name] = Local(slope(define.name), define.dtype)
-    return found
+        own = slope(define.name, column)
+        found.append(Define(own, value, define.dtype))
+        known[define.name] = Local(own, define.dtype)
+    wanted = [state.value for state in states]
+    return tuple(found) if all(name in known for name in wanted) else None
 
 
-def slope(name: str) -> str:
-    return f"{name}.slope"
+def slope(name: str, column: Carry) -> str:
+    """What a value grows by with a carried one at the start of its chunk."""
+    return f"{name}.by.{column.name}"
 
 
 def depends(expression: Expression, known: Mapping[str, Expression]) -> bool:
@@ -111,8 +120,8 @@ def linear(expression: Expression, known: Mapping[str, Expression]) -> Expressio
             if None in parts:
                 return None
             kept = tuple(part for part in parts if part is not None)
-            if op == "add" and ZERO in kept:
-                return kept[1 - kept.index(ZERO)]
+            if op in ("add", "sub") and ZERO in kept:
+                return sum_with_zero(op, *kept)
             return Apply(op, kept, dtype, attributes)
         case Apply("mul", (left, right), dtype, _):
             if depends(left, known) and depends(right, known):
@@ -137,6 +146,13 @@ def linear(expression: Expression, known: Mapping[str, Expression]) -> Expressio
             return None
 
 
+def sum_with_zero(op: str, left: Expression, right: Expression) -> Expression:
+    """A sum or difference of which one side is ZERO."""
+    if right == ZERO:
+        return left
+    return right if op == "add" else Apply("neg", (right,), "real")
+
+
 def needed(defines: tuple[Define, ...], names: tuple[str, ...]) -> tuple[Define, ...]:
     """The defines from which these names are computed."""
     wanted = set(names)
@@ -156,21 +172,29 @@ class Chunks:
     """A chain cut into chunks of equal length, and a rest."""
 
     kernel: Kernel
-    carry: Carry
+    states: tuple[Carry, ...]
     dims: tuple[Dim, ...]  # of the points of chains
     count: int
 
     @property
-    def along(self) -> WaveLoop:
-        return self.kernel.loops[-1]
+    def serial(self) -> WaveLoop:
+        return self.kernel.loops[len(self.kernel.independent)]
+
+    @property
+    def exact(self) -> tuple[WaveLoop, ...]:
+        return self.kernel.loops[len(self.kernel.independent) + 1 :]
 
     @property
     def chunk(self) -> str:
-        return f"{self.along.name}_chunk"
+        return f"{self.serial.name}_chunk"
+
+    @property
+    def step(self) -> str:
+        return f"{self.serial.name}_step"
 
     @property
     def ends(self) -> tuple[Poly, Poly]:
-        lower, upper = self.along.lower, self.along.upper
+        lower, upper = self.serial.lower, self.serial.upper
         assert isinstance(lower, Polynomial) and isinstance(upper, Polynomial)
         return lower.poly, upper.poly
 
@@ -179,85 +203,95 @@ class Chunks:
         lower, upper = self.ends
         return (upper - lower) // self.count
 
-    def scan(self, slopes: Mapping[str, Expression]) -> Scan:
+    def scan(self, slopes: tuple[tuple[Define, ...], ...]) -> Scan:
         phases = (
             Phase((self.summary(slopes),)),
             Phase((self.starts(),)),
             Phase((self.body(), self.rest())),
         )
-        names = [self.buffer(part) for part in ("slope", "offset", "start")]
-        sizes = (self.count, self.count, self.count + 1)
-        buffers = tuple(map(self.made, names, sizes))
-        return Scan(phases, buffers)
+        buffers: list[Buffer] = []
+        for state in self.states:
+            buffers += [self.made(slope(state.name, column), self.count) for column in self.states]
+            buffers.append(self.made(offset(state), self.count))
+            buffers.append(self.made(start(state), self.count + 1))
+        return Scan(phases, tuple(buffers))
 
-    def summary(self, slopes: Mapping[str, Expression]) -> Kernel:
+    def summary(self, slopes: tuple[tuple[Define, ...], ...]) -> Kernel:
         """What every chunk makes of what it begins with."""
-        kernel, carry = self.kernel, self.carry
-        defines: list[Define] = []
-        for define in kernel.defines:
-            defines.append(define)
-            if define.name in slopes:
-                defines.append(Define(slope(define.name), slopes[define.name], define.dtype))
-        value, factor = carry.value, slope(carry.value)
-        carries = (
-            replace(carry, first=ZERO),
-            Carry(slope(carry.name), ONE, factor, carry.dtype),
-        )
-        last = (
-            self.store(carry.name, "offset", Poly.of(self.chunk)),
-            self.store(slope(carry.name), "slope", Poly.of(self.chunk)),
-        )
+        kernel, at = self.kernel, Poly.of(self.chunk)
+        carries = [replace(state, first=ZERO) for state in self.states]
+        last = [self.store(state.name, offset(state), at) for state in self.states]
+        for column in self.states:
+            for state in self.states:
+                name = slope(state.name, column)
+                first = ONE if state is column else ZERO
+                carries.append(Carry(name, first, slope(state.value, column), state.dtype))
+                last.append(self.store(name, name, at))
+        kept = tuple(carry for carry in kernel.carries if carry not in self.states)
+        defines = (*kernel.defines, *(define for column in slopes for define in column))
         return replace(
             kernel,
             name=f"{kernel.name}.summary",
             loops=self.loops(),
             serial=self.step,
-            defines=needed(tuple(defines), (value, factor)),
+            defines=needed(defines, tuple(carry.value for carry in carries)),
             stores=(),
-            carries=carries,
-            last=last,
+            carries=(*carries, *kept),
+            last=tuple(last),
         )
 
     def starts(self) -> Kernel:
         """What every chunk begins with, and the rest behind them."""
-        carry, at = self.carry, Poly.of(self.chunk)
-        before, after = Local(carry.name, carry.dtype), f"{carry.name}.after"
-        grown = Apply("mul", (self.load("slope", at), before), carry.dtype)
-        defines = (
-            Define(f"{carry.name}.start", before, carry.dtype),
-            Define(after, Apply("add", (grown, self.load("offset", at)), carry.dtype), carry.dtype),
-        )
+        at = Poly.of(self.chunk)
+        defines: list[Define] = []
+        stores: list[Store] = []
+        last: list[Store] = []
+        carries: list[Carry] = []
+        for state in self.states:
+            total: Expression = self.load(offset(state), at)
+            for column in self.states:
+                before = Local(column.name, column.dtype)
+                grown = Apply("mul", (self.load(slope(state.name, column), at), before), "real")
+                total = Apply("add", (grown, total), "real")
+            begins, after = f"{state.name}.start", f"{state.name}.after"
+            defines.append(Define(begins, Local(state.name, state.dtype), state.dtype))
+            defines.append(Define(after, total, state.dtype))
+            stores.append(self.store(begins, start(state), at))
+            last.append(self.store(state.name, start(state), Poly.of(self.count)))
+            carries.append(replace(state, value=after))
         return replace(
             self.kernel,
             name=f"{self.kernel.name}.starts",
             loops=(*self.kernel.independent, self.chunks()),
             serial=self.chunk,
-            defines=defines,
-            stores=(self.store(f"{carry.name}.start", "start", at),),
-            carries=(replace(carry, value=after),),
-            last=(self.store(carry.name, "start", Poly.of(self.count)),),
+            defines=tuple(defines),
+            stores=tuple(stores),
+            carries=tuple(carries),
+            last=tuple(last),
         )
 
     def body(self) -> Kernel:
         """Every chunk, from where it begins."""
-        first = self.load("start", Poly.of(self.chunk))
-        carries = (replace(self.carry, first=first),)
+        carries = self.begun(Poly.of(self.chunk))
         return replace(self.kernel, loops=self.loops(), serial=self.step, carries=carries)
 
     def rest(self) -> Kernel:
         """The points behind the chunks: fewer than there are chunks."""
         lower, upper = self.ends
-        start = Polynomial(lower + self.length * self.count)
-        loop = WaveLoop(self.along.name, start, Polynomial(upper))
-        carries = (replace(self.carry, first=self.load("start", Poly.of(self.count))),)
-        loops = (*self.kernel.independent, loop)
+        behind = Polynomial(lower + self.length * self.count)
+        loop = replace(self.serial, lower=behind, upper=Polynomial(upper))
+        loops = (*self.kernel.independent, loop, *self.exact)
+        carries = self.begun(Poly.of(self.count))
         return replace(self.kernel, name=f"{self.kernel.name}.rest", loops=loops, carries=carries)
 
-    # ---- loops and buffers --------------------------------------------------------------------
+    def begun(self, at: Poly) -> tuple[Carry, ...]:
+        """What is carried, from where a chunk begins."""
+        return tuple(
+            replace(carry, first=self.load(start(carry), at)) if carry in self.states else carry
+            for carry in self.kernel.carries
+        )
 
-    @property
-    def step(self) -> str:
-        return f"{self.along.name}_step"
+    # ---- loops and buffers --------------------------------------------------------------------
 
     def chunks(self) -> WaveLoop:
         return WaveLoop(self.chunk, Polynomial(Poly()), Polynomial(Poly.of(self.count)))
@@ -266,19 +300,20 @@ class Chunks:
         """Chunks outside, their steps in order inside."""
         steps = WaveLoop(self.step, Polynomial(Poly()), Polynomial(self.length))
         place = self.ends[0] + Poly.of(self.chunk) * self.length + Poly.of(self.step)
-        point = WaveLoop(self.along.name, Polynomial(place), Increment(Polynomial(place), 1), True)
-        return (self.chunks(), *self.kernel.independent, steps, point)
+        point = WaveLoop(self.serial.name, Polynomial(place), Increment(Polynomial(place), 1), True)
+        return (self.chunks(), *self.kernel.independent, steps, point, *self.exact)
 
     def buffer(self, part: str) -> str:
         return f"{self.kernel.name}.{part}"
 
-    def made(self, name: str, count: int) -> Buffer:
+    def made(self, part: str, count: int) -> Buffer:
         dims = [BufferDim(self.chunk, Poly(), Poly.of(count), None)]
         for dim in self.dims:
             assert dim.lower is not None and dim.upper is not None, f"{dim.name} is unbounded"
             dims.append(BufferDim(dim.name, dim.lower, dim.upper, None))
         kernel = self.kernel
-        return Buffer(name, "state", self.carry.dtype, tuple(dims), kernel.batched, kernel.shape)
+        name = self.buffer(part)
+        return Buffer(name, "state", "real", tuple(dims), kernel.batched, kernel.shape)
 
     def place(self, at: Poly) -> tuple[tuple[Poly, ...], tuple[Poly, ...]]:
         axes = tuple(Poly.of(element(axis)) for axis in range(len(self.kernel.shape)))
@@ -286,7 +321,17 @@ class Chunks:
 
     def load(self, part: str, at: Poly) -> Load:
         index, axes = self.place(at)
-        return Load(self.buffer(part), index, axes, self.carry.dtype, (False,) * len(index))
+        return Load(self.buffer(part), index, axes, "real", (False,) * len(index))
 
     def store(self, value: str, part: str, at: Poly) -> Store:
         return Store(value, self.buffer(part), *self.place(at))
+
+
+def offset(state: Carry) -> str:
+    """What a chunk makes of nothing."""
+    return f"{state.name}.offset"
+
+
+def start(state: Carry) -> str:
+    """What a chunk begins with."""
+    return f"{state.name}.start"

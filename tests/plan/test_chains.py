@@ -37,7 +37,7 @@ CASES = {
     h[T] = s
     output y[t] = h[t]""",
         "t in 0..T",
-        [0],
+        [2],
     ),
     "both": (
         """f[t] = tanh(u * f[t-1] + x[t])
@@ -45,7 +45,7 @@ CASES = {
     g[T] = s
     output y[t] = f[t] + g[t]""",
         "t in 0..T",
-        [1, 0],
+        [1, 2],
     ),
     "far": (
         """h[t] = tanh(u * h[t-3] + x[t])
@@ -56,6 +56,13 @@ CASES = {
     "several": (
         """h[t] = tanh(u * c[t-1] + x[t])
     c[t] = sigmoid(b * h[t-1]) * c[t-1] + h[t]
+    output y[t] = c[t]""",
+        "t in 0..T",
+        [2],
+    ),
+    "apart": (
+        """h[t] = tanh(u * c[t-1] + x[t])
+    c[t] = sigmoid(b * h[t-1])
     output y[t] = c[t]""",
         "t in 0..T",
         [2],

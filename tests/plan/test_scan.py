@@ -47,13 +47,55 @@ AFFINE = {
     output y[t] = h[L-1, t]""",
         LAYERS,
     ),
+    "back": ("h[t] = u * h[t+1] + x[t]\n    h[T] = s\n    output y[t] = h[t]", TIME),
+    "two": (
+        """h[t] = u * h[t-1] + 0.5 * b * h[t-2] + x[t]
+    h[-1] = s
+    h[-2] = b * s
+    output y[t] = h[t]""",
+        TIME,
+    ),
+    "fourth": ("h[t] = u * h[t-1] - 0.5 * h[t-4] + x[t]\n    output y[t] = h[t]", TIME),
+    "rotation": (
+        """h[t] = u * h[t-1] - b * g[t-1] + x[t]
+    g[t] = b * h[t-1] + u * g[t-1]
+    h[-1] = s
+    output y[t] = h[t] * g[t]""",
+        TIME,
+    ),
+    "turning": (
+        """h[t] = u * h[t+1] - b * g[t+1] + x[t]
+    g[t] = tanh(x[t]) * h[t] + u * g[t+1]
+    g[T] = s
+    output y[t] = h[t] * g[t]
+    output first = g[0]""",
+        TIME,
+    ),
+    "complex": (
+        """z[t] = complex(u, b) * z[t-1] + complex(x[t], 1)
+    output y[t] = re(z[t])""",
+        TIME,
+    ),
+    "three": (
+        """h[t] = u * g[t-1] + x[t]
+    g[t] = b * k[t-1] - x[t]
+    k[t] = 0.5 * h[t-1] + x[t] * k[t-1]
+    output y[t] = h[t] + k[t]""",
+        TIME,
+    ),
+    "latched": (
+        """z[t] = 1 if x[t] > 0 else 0
+    h[t] = z[t] * h[t-1] + (1 - z[t]) * x[t]
+    h[-1] = s
+    output y[t] = h[t]""",
+        TIME,
+    ),
 }
-# Not affine, backwards, or carrying more than one value: they stay as they are.
+# Not affine, or carrying too many values to be worth their square.
 OTHERS = {
     "tanh": ("h[t] = tanh(u * h[t-1] + x[t])\n    output y[t] = h[t]", TIME),
     "relu": ("h[t] = relu(u * h[t-1] + x[t])\n    output y[t] = h[t]", TIME),
-    "back": ("h[t] = u * h[t+1] + x[t]\n    output y[t] = h[t]", TIME),
-    "two": ("h[t] = u * h[t-1] + b * h[t-2] + x[t]\n    output y[t] = h[t]", TIME),
+    "far": ("h[t] = u * h[t-1] + b * h[t-5] + x[t]\n    output y[t] = h[t]", TIME),
 }
 
 
@@ -85,9 +127,9 @@ def test_scans_compute_the_recurrence(name: str, chunks: int) -> None:
     found = chunked(*AFFINE[name], chunks)
     graph = BindSizes().run(found.graph)
     params = random_parameters(graph, 0)
-    for steps, ragged in itertools.product((1, 4, 13), (False, True)):
+    for steps, ragged in itertools.product((0, 1, 3, 4, 13), (False, True)):
         extents = {"T": steps}
-        lengths = {"T": np.array([steps, max(1, steps - 3)])} if ragged else None
+        lengths = {"T": np.array([steps, max(0, steps - 3)])} if ragged else None
         inputs = random_inputs(graph, extents, BATCH, 1)
         expected = interpret(graph, extents, inputs, params, lengths=lengths)
         got = simulated(found, extents, inputs, params, lengths)
