@@ -27,6 +27,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, unless they are there."""
+    with _reported(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path to write to; on success it becomes `path`, else it is removed.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rnnc.passes.prepare_weights import Divided
     from rnnc.passes.rewrite import Pass
     from rnnc.plan.plan import Plan
-    from rnnc.runtime.artifact import Artifact
+    from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.model import Model
 
 # What -D can give a static: a size, a switch, a list, or the name of a cell or function.
@@ -213,12 +213,29 @@ class Compilation:
     def artifact(self) -> Artifact:
         """The compiled library, with its manifest and the source in the canonical format."""
         from rnnc.registry import find_backend
-        from rnnc.runtime.artifact import Origin
 
         backend, variant = find_backend(self.request.target)
+        return backend.build(self.plan, variant, self.origin)
+
+    @property
+    def origin(self) -> Origin:
+        """What the library is made from."""
+        from rnnc.runtime.artifact import Origin
+
         text = self.source.text if self.is_ir else format_source(self.source)
-        sizes = {**self.graph.values, **self.request.sizes}
-        return backend.build(self.plan, variant, Origin(text, sizes))
+        return Origin(text, {**self.graph.values, **self.request.sizes})
+
+    def build_c_library(self, folder: Path, weights: Path | None) -> None:
+        """Writes a C library into a folder, each file whole or not at all; `weights` go into it."""
+        from rnnc.arrays import read_arrays
+        from rnnc.atomic import make_folder, write_bytes
+        from rnnc.registry import find_backend
+
+        params = None if weights is None else read_arrays(weights)
+        backend, variant = find_backend(self.request.target)
+        for path, data in backend.c_library(self.plan, variant, self.origin, params).items():
+            make_folder((folder / path).parent)
+            write_bytes(folder / path, data)
 
     def build(self, path: Path) -> None:
         """Writes the artifact. Whole or not at all."""

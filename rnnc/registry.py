@@ -6,7 +6,7 @@ by name, so another package can bring one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +16,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 if TYPE_CHECKING:
     from rnnc.plan.plan import Plan
     from rnnc.runtime.artifact import Artifact, Origin
+    from rnnc.runtime.memory import Array
 
 _GROUP = "rnnc.backends"
 
@@ -42,6 +43,12 @@ class Backend(Protocol):
 
     def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
         """The finished library, with its manifest and the source."""
+        ...
+
+    def c_library(
+        self, plan: Plan, variant: str | None, origin: Origin, params: Mapping[str, Array] | None
+    ) -> dict[str, bytes]:
+        """The files of a C library by path, header and all; with `params` it holds its weights."""
         ...
 
 

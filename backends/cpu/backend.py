@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from rnnc.registry import TargetDescription
 
 if TYPE_CHECKING:
     from rnnc.runtime.artifact import Artifact, Origin
+    from rnnc.runtime.memory import Array
 
 
 class CpuBackend:
@@ -62,6 +63,15 @@ class CpuBackend:
             link(objects, folder / "entry.c", target, folder / "model.so")
             library = (folder / "model.so").read_bytes()
         return Artifact(manifest(plan, target, origin), library, origin.source)
+
+    def c_library(
+        self, plan: Plan, variant: str | None, origin: Origin, params: Mapping[str, Array] | None
+    ) -> dict[str, bytes]:
+        """The files of a C library by path; with `params` it holds its weights."""
+        from .clibrary import c_library
+        from .target import find_target
+
+        return c_library(plan, find_target(variant or "host"), origin, params)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

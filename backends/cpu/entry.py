@@ -175,8 +175,10 @@ def memory_size(buffer: Buffer, lanes: int) -> str:
     factors = [f"count({c_polynomial(dim.stored)})" for dim in buffer.dims]
     if buffer.batched:
         factors.append("batch")
-    factors.append(str(volume(inner_shape(buffer, lanes)) * BYTES[buffer.dtype]))
-    return " * ".join(factors)
+    size = str(volume(inner_shape(buffer, lanes)) * BYTES[buffer.dtype])
+    for factor in factors:
+        size = f"rnnc_times({size}, {factor})"
+    return size
 
 
 def c_polynomial(poly: Poly) -> str:

@@ -20,6 +20,7 @@ from .tir import Function
 
 # Compiled into every library; the generated glue includes rnnc_runtime.h.
 RUNTIME_SOURCES = ("barrier.c", "pool.c")
+_C_OPTIONS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 
 def emit_objects(functions: Sequence[Function], target: CpuTarget, folder: Path) -> list[Path]:
@@ -77,16 +78,49 @@ def link(objects: Sequence[Path], glue: Path, target: CpuTarget, output: Path) -
     """
     with as_file(files(__package__) / "runtime") as runtime:
         sources = [glue, *(runtime / name for name in RUNTIME_SOURCES)]
-        command = [
+        _run(
             *find_compiler(target.architecture),
-            *("-std=gnu11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-s"),
+            *(*_C_OPTIONS, "-shared", "-s"),
             "-Wl,-Bsymbolic",  # another model's functions have the same names
-            *("-I", str(runtime), "-o", str(output)),
-            *(str(path) for path in (*objects, *sources)),
+            *("-I", runtime, "-o", output),
+            *(*objects, *sources),
             *("-lpthread", "-lm"),
-        ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        said = (result.stderr.strip() or "nothing").splitlines()
+        )
+
+
+def compile_c(
+    source: Path, names: Sequence[str], target: CpuTarget, folder: Path, *options: str
+) -> list[Path]:
+    """A C source and sources of the runtime, each as an object file in `folder`."""
+    with as_file(files(__package__) / "runtime") as runtime:
+        found: list[Path] = []
+        for path in (source, *(runtime / name for name in names)):
+            found.append(folder / f"{path.stem}.c.o")
+            compiler = find_compiler(target.architecture)
+            _run(*compiler, *_C_OPTIONS, *options, "-I", runtime, "-c", path, "-o", found[-1])
+    return found
+
+
+def run_tool(target: CpuTarget, tool: str, *arguments: str | Path) -> None:
+    """The C compiler ("cc") or a tool that belongs to it (ar, objcopy). Raises RNN702."""
+    command = find_compiler(target.architecture)
+    if tool != "cc":
+        asked = subprocess.run(
+            [*command, f"-print-prog-name={tool}"], capture_output=True, text=True, check=False
+        )
+        command = [asked.stdout.strip() or tool]
+    _run(*command, *arguments)
+
+
+def _run(*command: str | Path) -> None:
+    try:
+        result = subprocess.run(
+            [str(part) for part in command], capture_output=True, text=True, check=False
+        )
+        code, output = result.returncode, result.stderr
+    except OSError as error:
+        code, output = 1, error.strerror or str(error)
+    if code != 0:
+        said = (output.strip() or "nothing").splitlines()
         message = f"the C compiler {command[0]} failed: {said[0]}"
         raise DiagnosticError([Diagnostic("RNN702", message, hints=tuple(said[1:6]))])

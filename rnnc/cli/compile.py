@@ -29,6 +29,7 @@ _SUFFIXES = {
     "tir": ".tir",
     "asm": ".s",
     "lib": ".rnnlib",
+    "c-library": "",
 }
 
 
@@ -50,13 +51,20 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str, 
     show_default=True,
     metavar="KIND,...",
     callback=_read_kinds,
-    help="ast, ir, opt (the IR after all passes), plan, tir, asm, lib.",
+    help="ast, ir, opt (the IR after all passes), plan, tir, asm, lib, c-library (a folder).",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     help="Where to; several kinds are written beside each other, each with its own suffix.",
+)
+@click.option(
+    "--embed-weights",
+    "weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A .safetensors or .npz file whose arrays go into the C library.",
 )
 @model_options
 @target_option
@@ -69,6 +77,7 @@ def command(
     source: str,
     kinds: tuple[str, ...],
     output: Path | None,
+    weights: Path | None,
     sizes: dict[str, StaticValue],
     model: str | None,
     target: str,
@@ -77,8 +86,11 @@ def command(
 ) -> None:
     """Compile a model of FILE (.rnn, or .rir as --emit=ir writes it; '-' for stdin).
 
-    A single text goes to stdout unless -o says where; a library goes to NAME.rnnlib here.
+    A single text goes to stdout unless -o says where; a library goes to NAME.rnnlib here, a C
+    library (header, .so, .a, pkg-config and CMake files) into the folder NAME.
     """
+    if weights is not None and "c-library" not in kinds:
+        raise click.UsageError("--embed-weights goes with --emit c-library")
     request = Request(model, sizes, hints, target, order)
     with session.progress(f"compiling {source}"):
         compilation = driver.Compilation(driver.read_source(source), request)
@@ -89,17 +101,19 @@ def command(
                 continue
             if kind == "lib":
                 compilation.build(path)
+            elif kind == "c-library":
+                compilation.build_c_library(path, weights)
             else:
                 write_text(path, compilation.text(kind))
             session.say(f"wrote {path}")
 
 
 def _place(kind: str, output: Path | None, several: bool, source: str) -> Path | None:
-    """Where `kind` goes; None is stdout, which a library never goes to."""
+    """Where `kind` goes; None is stdout, which no library goes to."""
     own = Path(Path(source).stem if source != "-" else "model")
     if several:
         base = output or own
         return base.with_name(base.name + _SUFFIXES[kind])
-    if output is None and kind == "lib":
+    if output is None and kind in ("lib", "c-library"):
         return own.with_name(own.name + _SUFFIXES[kind])
     return output

@@ -149,17 +149,22 @@ class Network:
 
 
 @functools.cache
-def network(name: str) -> Network:
+def compilation(name: str) -> Compilation:
     if name in SPECS:
         sizes, text = SPECS[name]
         source = Source(f"{name}.rnn", text)
     else:
         file, sizes = SIZES[name]
         source = standard_source(file)
-    compilation = Compilation(source, Request(name, sizes))
-    model = share_everything(compilation.load())
-    params = random_parameters(compilation.graph, 0)
-    return Network(compilation.graph, model, params, model.bind(params))
+    return Compilation(source, Request(name, sizes))
+
+
+@functools.cache
+def network(name: str) -> Network:
+    compiled = compilation(name)
+    model = share_everything(compiled.load())
+    params = random_parameters(compiled.graph, 0)
+    return Network(compiled.graph, model, params, model.bind(params))
 
 
 def assert_outputs(actual: Mapping[str, Array], expected: Mapping[str, Array], steps: int) -> None:

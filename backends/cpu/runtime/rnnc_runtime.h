@@ -14,8 +14,18 @@ extern "C" {
 #endif
 
 #define RNNC_RUNTIME_ABI 1
+#ifndef RNNC_EXPORT
 #define RNNC_EXPORT __attribute__((visibility("default")))
+#endif
 #define RNNC_MAX_TASKS 256
+
+/* More bytes than any memory has: where products of sizes end that would overflow. */
+#define RNNC_HUGE ((int64_t)1 << 56)
+
+static inline int64_t rnnc_times(int64_t a, int64_t b) {
+  int64_t result;
+  return __builtin_mul_overflow(a, b, &result) || result > RNNC_HUGE ? RNNC_HUGE : result;
+}
 
 /* One share of a parallel region: called once for every task in 0..num_tasks, at the same time. */
 typedef void (*rnnc_task)(void *argument, int32_t task, int32_t num_tasks, void *barrier);

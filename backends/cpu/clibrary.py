@@ -1,0 +1,146 @@
+"""A compiled model as a C library: header, shared and static library, pkg-config, CMake.
+
+    include/<model>.h
+    lib/lib<model>.so, lib/lib<model>.a
+    lib/pkgconfig/<model>.pc
+    lib/cmake/<model>/<model>-config.cmake, <model>-config-version.cmake
+
+All symbols but the header's are local, so any number of models link into one program. What is left
+undefined is of libc, libm and pthread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from safetensors.numpy import save
+
+from rnnc.plan.plan import Plan
+from rnnc.runtime.artifact import Origin
+from rnnc.runtime.manifest import Manifest
+from rnnc.runtime.memory import DTYPES, Array
+from rnnc.runtime.parameters import checked
+
+from .entry import entry_source
+from .header import c_name, exported, functions, header
+from .library import RUNTIME_SOURCES, compile_c, emit_objects, run_tool
+from .manifest import manifest
+from .program import functions as kernels
+from .tables import description
+from .target import CpuTarget
+
+INTERFACE_SOURCES = ("errors.c", "forward.c", "json.c", "model.c", "safetensors.c")
+# Words of a call are read as pointers; the entry points are called through the interface alone.
+_OPTIONS = ("-fno-strict-aliasing", "-DRNNC_EXPORT=")
+
+
+def c_library(
+    plan: Plan, target: CpuTarget, origin: Origin, params: Mapping[str, Array] | None
+) -> dict[str, bytes]:
+    """The files of the library by their path; with `params` the weights are in it.
+
+    Raises RNN72x for parameters that do not fit and RNN702 for what the C compiler says.
+    """
+    about = manifest(plan, target, origin)
+    name = c_name(about.model)
+    with TemporaryDirectory(prefix="rnnc-") as place:
+        folder = Path(place)
+        weights = None
+        if params is not None:
+            weights = folder / "weights.safetensors"
+            weights.write_bytes(stored_weights(about, params))
+        source = interface_source(plan, target, about, weights)
+        (folder / "interface.c").write_text(source)
+        objects = emit_objects(kernels(plan, target), target, folder)
+        sources = (*RUNTIME_SOURCES, *INTERFACE_SOURCES)
+        objects += compile_c(folder / "interface.c", sources, target, folder, *_OPTIONS)
+        whole = folder / f"{name}.o"
+        shared, static = folder / f"lib{name}.so", folder / f"lib{name}.a"
+        run_tool(target, "cc", "-r", "-nostdlib", "-o", whole, *objects)
+        keep = [f"--keep-global-symbol={symbol}" for symbol in exported(source)]
+        run_tool(target, "objcopy", "-g", *keep, whole)
+        run_tool(target, "ar", "rcsD", static, whole)
+        run_tool(
+            target, "cc", "-shared", "-s", "-Wl,-z,noexecstack", f"-Wl,-soname,{shared.name}",
+            "-o", shared, whole, "-lpthread", "-lm",
+        )  # fmt: skip
+        libraries = {f"lib/{p.name}": p.read_bytes() for p in (shared, static)}
+    texts = {
+        f"include/{name}.h": header(about, weights is not None),
+        f"lib/pkgconfig/{name}.pc": _PKG_CONFIG.format(
+            name=name, model=about.model, version=about.rnnc
+        ),
+        f"lib/cmake/{name}/{name}-config.cmake": _CMAKE.format(name=name),
+        f"lib/cmake/{name}/{name}-config-version.cmake": _CMAKE_VERSION.format(version=about.rnnc),
+    }
+    return {**libraries, **{path: text.encode() for path, text in texts.items()}}
+
+
+def interface_source(plan: Plan, target: CpuTarget, about: Manifest, weights: Path | None) -> str:
+    """Entry points, tables and the functions of the header as one C source."""
+    parts = [entry_source(plan, target), '#include "forward.h"\n']
+    if weights is not None:
+        parts.append(_EMBEDDED.format(path=weights, size=weights.stat().st_size))
+    parts.append(description(about, None if weights is None else "rnnc_weights"))
+    parts.append(functions(about, weights is not None))
+    return "\n".join(parts)
+
+
+def stored_weights(about: Manifest, params: Mapping[str, Array]) -> bytes:
+    """Parameters as the library reads them: a safetensors file with one array a path."""
+    found: dict[str, Array] = {}
+    for spec, points in zip(about.parameters, checked(about, params), strict=True):
+        for point, path in zip(spec.points, spec.paths, strict=True):
+            found[path] = np.ascontiguousarray(points[point], DTYPES[spec.dtype])
+    return save(found)
+
+
+_EMBEDDED = """\
+__asm__(".section .rodata\\n.balign 64\\n.globl rnnc_weights\\nrnnc_weights:\\n"
+        ".incbin \\"{path}\\"\\n.previous\\n");
+extern const unsigned char rnnc_weights[{size}];
+"""
+
+_PKG_CONFIG = """\
+prefix=${{pcfiledir}}/../..
+includedir=${{prefix}}/include
+libdir=${{prefix}}/lib
+
+Name: {name}
+Description: the recurrent network {model}, compiled by rnnc
+Version: {version}
+Cflags: -I${{includedir}}
+Libs: -L${{libdir}} -l{name}
+Libs.private: -lpthread -lm
+"""
+
+_CMAKE = """\
+# Targets: {name}::{name} is the shared library, {name}::static the static one.
+get_filename_component(_prefix "${{CMAKE_CURRENT_LIST_DIR}}/../../.." ABSOLUTE)
+if(NOT TARGET {name}::{name})
+  add_library({name}::{name} SHARED IMPORTED)
+  set_target_properties({name}::{name} PROPERTIES
+    IMPORTED_LOCATION "${{_prefix}}/lib/lib{name}.so"
+    IMPORTED_SONAME "lib{name}.so"
+    INTERFACE_INCLUDE_DIRECTORIES "${{_prefix}}/include")
+  add_library({name}::static STATIC IMPORTED)
+  set_target_properties({name}::static PROPERTIES
+    IMPORTED_LOCATION "${{_prefix}}/lib/lib{name}.a"
+    INTERFACE_INCLUDE_DIRECTORIES "${{_prefix}}/include"
+    INTERFACE_LINK_LIBRARIES "pthread;m")
+endif()
+unset(_prefix)
+"""
+
+_CMAKE_VERSION = """\
+set(PACKAGE_VERSION "{version}")
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+if(NOT PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()
+"""

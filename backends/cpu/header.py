@@ -1,0 +1,357 @@
+"""The public C header of a model, and the functions behind it: names that begin with the model's.
+
+The header is made for one model: it names every parameter, input and output with its shape. All
+that the functions do is in runtime/; here they only get their names.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rnnc.runtime.manifest import Manifest, Port
+from rnnc.runtime.ports import axes_of_extents, dim_text
+
+from .tables import interface_number
+
+C_TYPES = {"real": "float", "int": "int32_t", "bool": "uint8_t"}
+# Of C, C++ and the structs of the header.
+_TAKEN = """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const
+const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit
+export extern false float for friend goto if inline int long mutable namespace new noexcept not
+not_eq nullptr operator or or_eq private protected public register reinterpret_cast restrict return
+short signed sizeof static static_assert static_cast struct switch template this thread_local throw
+true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor
+xor_eq batch threads strides workspace workspace_size pool
+"""
+_KEYWORDS = frozenset(_TAKEN.split())
+
+
+def c_name(text: str) -> str:
+    """A name in C: `lstm[0].W_i` is `lstm_0_W_i`, `h'` is `h_next`."""
+    name = re.sub(r"\W+", "_", text.replace("'", "_next"), flags=re.ASCII).strip("_") or "_"
+    return name + "_" if name in _KEYWORDS or name[0].isdigit() else name
+
+
+def c_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """A name for each, no two alike."""
+    found: list[str] = []
+    known = set(taken)
+    for text in texts:
+        name = own = c_name(text)
+        number = 1
+        while name in known:
+            number += 1
+            name = f"{own}_{number}"
+        known.add(name)
+        found.append(name)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of a struct with what stands behind it."""
+
+    declaration: str
+    comment: str
+
+
+def _members(fields: Sequence[Field]) -> str:
+    width = max((len(field.declaration) for field in fields), default=0) + 1
+    lines = (
+        f"  {f.declaration + ';':{width}} /* {f.comment} */" if f.comment else f"  {f.declaration};"
+        for f in fields
+    )
+    return "\n".join(lines)
+
+
+def parameter_fields(manifest: Manifest) -> list[Field]:
+    paths = [(path, spec) for spec in manifest.parameters for path in spec.paths]
+    names = c_names(path for path, _ in paths)
+    return [
+        Field(f"const {C_TYPES[spec.dtype]} *{name}", f"{path} {_axes(map(str, spec.shape))}")
+        for name, (path, spec) in zip(names, paths, strict=True)
+    ]
+
+
+def port_text(port: Port) -> str:
+    """`[T][batch][64]`"""
+    axes = [dim_text(port, number) for number in range(len(port.dims))]
+    return _axes([*axes, "batch", *map(str, port.shape)])
+
+
+def _axes(sizes: Iterable[str]) -> str:
+    return "".join(f"[{size}]" for size in sizes) or "[1]"
+
+
+def call_fields(manifest: Manifest) -> list[Field]:
+    """The arguments of a call: all of eight bytes, in the order of runtime/forward.h."""
+    ports = [port.name for port in (*manifest.inputs, *manifest.outputs)]
+    names = c_names((*manifest.extents, *ports))
+    extents, inner = names[: len(manifest.extents)], names[len(manifest.extents) :]
+    fields = [Field(f"int64_t {name}", "steps of the longest row") for name in extents]
+    fields.append(Field("int64_t batch", "rows"))
+    fields.append(Field("int64_t threads", "that may work, the caller among them; 0 is 1"))
+    for port, name in zip((*manifest.inputs, *manifest.outputs), inner, strict=True):
+        text = port_text(port)
+        if port in manifest.inputs:
+            text += "" if port.default is None else f"; NULL: {port.default:g} everywhere"
+            fields.append(Field(f"const {C_TYPES[port.dtype]} *{name}", f"in: {text}"))
+        else:
+            fields.append(Field(f"{C_TYPES[port.dtype]} *{name}", f"out: {text}"))
+    for name, own in zip(extents, c_names(f"lengths_{n}" for n in extents), strict=True):
+        text = f"in: [batch], each row's own {name}; NULL: {name}"
+        fields.append(Field(f"const int32_t *{own}", text))
+    fields.append(Field("const int64_t *strides", "see below; NULL: row-major arrays"))
+    fields.append(Field("void *workspace", "that no other call uses at the same time"))
+    fields.append(Field("int64_t workspace_size", "in bytes"))
+    fields.append(Field("const void *pool", "of another library's threads; NULL: its own"))
+    return fields
+
+
+def sizes(manifest: Manifest) -> list[str]:
+    """Statics and shapes as macros."""
+    prefix = c_name(manifest.model).upper()
+    lines = [
+        f"#define {prefix}_SIZE_{c_name(name)} {value}"
+        for name, value in manifest.sizes.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
+    for port in (*manifest.inputs, *manifest.outputs):
+        values = math.prod(port.shape)
+        text = f"values of {port.name} at a point, in a row"
+        lines.append(f"#define {prefix}_VALUES_{c_name(port.name)} {values} /* {text} */")
+    return lines
+
+
+def stride_text(manifest: Manifest) -> str:
+    """Which numbers `strides` points to."""
+    parts: list[str] = []
+    for port in (*manifest.inputs, *manifest.outputs):
+        parts += [f"{port.name}:{dim.name}" for dim in port.dims] + [f"{port.name}:batch"]
+    return ", ".join(parts)
+
+
+def rows_text(manifest: Manifest) -> str:
+    shortened = [p.name for p in manifest.outputs if axes_of_extents(p)]
+    if not shortened:
+        return ""
+    return f" Beyond a row's length {', '.join(shortened)} {_be(shortened)} zero."
+
+
+def _be(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def header(manifest: Manifest, embeds: bool) -> str:
+    """`include/<model>.h`"""
+    name = c_name(manifest.model)
+    parameters = parameter_fields(manifest) or [
+        Field("int64_t unused", "the model has no parameters")
+    ]
+    return _HEADER.format(
+        p=name,
+        P=name.upper(),
+        model=manifest.model,
+        rnnc=manifest.rnnc,
+        target=f"{manifest.target.triple} {manifest.target.cpu}",
+        abi=manifest.abi,
+        interface=f"{interface_number(manifest):#018x}",
+        sizes="\n".join(sizes(manifest)),
+        parameters=_members(parameter_fields(manifest) or none),
+        call=_members(call_fields(manifest)),
+        strides=_wrapped(stride_text(manifest)),
+        rows=rows_text(manifest),
+        embedded=_EMBEDDED.format(p=name) if embeds else "",
+    )
+
+
+def _wrapped(text: str) -> str:
+    return "\n * ".join(textwrap.wrap(text, 94))
+
+
+def exported(text: str) -> list[str]:
+    """The functions that a source of `functions` exports."""
+    return re.findall(r"^API [^(]*?(\w+)\(", text, re.MULTILINE)
+
+
+def functions(manifest: Manifest, embeds: bool) -> str:
+    """The C source of what the header declares; behind the tables of the description."""
+    return _FUNCTIONS.format(p=c_name(manifest.model), abi=manifest.abi) + (
+        _EMBEDDED_FUNCTION.format(p=c_name(manifest.model)) if embeds else ""
+    )
+
+
+_HEADER = """\
+/* {model}: a recurrent network, made by rnnc {rnnc} for {target}.
+ *
+ *   {p}_model *model;
+ *   if ({p}_load({P}_INTERFACE, "weights.safetensors", &model) != {P}_OK)
+ *     puts({p}_error());
+ *   {p}_call call = {{0}};      ... extents, batch, inputs, outputs
+ *   call.workspace_size = {p}_workspace_size(&call);
+ *   call.workspace = malloc(call.workspace_size);
+ *   if ({p}_forward(model, &call) != {P}_OK)
+ *     puts({p}_error());
+ *   {p}_free(model);
+ *
+ * Functions return {P}_OK or another {p}_status; {p}_error says more. They allocate
+ * memory and start threads only where it is said.
+ */
+#ifndef RNNC_{P}_H
+#define RNNC_{P}_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {P}_ABI {abi}
+/* Differs between libraries that do not fit each other's headers. */
+#define {P}_INTERFACE UINT64_C({interface})
+
+{sizes}
+
+typedef enum {p}_status {{
+  {P}_OK = 0,
+  {P}_VERSION = 1,   /* this header is of another library */
+  {P}_ARGUMENT = 2,  /* NULL, not aligned, or a size that is none */
+  {P}_WEIGHTS = 3,   /* names, shapes, types or values of parameters */
+  {P}_FILE = 4,      /* a file that cannot be read, or is damaged */
+  {P}_LENGTHS = 5,   /* a row's length is negative or beyond its extent */
+  {P}_RANGE = 6,     /* an int input is out of its range */
+  {P}_WORKSPACE = 7, /* the workspace is too small */
+  {P}_MEMORY = 8,    /* no memory, or too little was given */
+  {P}_STREAM = 9     /* a stream of another model, or with too many rows */
+}} {p}_status;
+
+/* What went wrong last in this thread, "" if nothing did. The text stays until the next error. */
+const char *{p}_error(void);
+
+/* The number that this library has for {P}_ABI. */
+int {p}_abi(void);
+
+/* ---- weights --------------------------------------------------------------------------------- */
+
+/* All parameters, row-major. Arrays are read while a model is made, and not kept. */
+typedef struct {p}_parameters {{
+{parameters}
+}} {p}_parameters;
+
+/* A model with its weights, packed. It never changes: any number of threads may use it at once.
+ * After {p}_free it must not be used again; that is not checked. */
+typedef struct {p}_model {p}_model;
+
+/* How many bytes of memory a model needs. */
+int64_t {p}_model_size(void);
+
+/* Makes a model from arrays, from a safetensors file, or from the bytes of one. Memory is allocated
+ * for it. In a file parameters have the names that stand above in the comments; one array may hold
+ * all of `a[0].W`, `a[1].W`, ... under the name `a.W`, one after another. On an error *model is
+ * NULL. */
+int {p}_create(uint64_t interface_, const {p}_parameters *parameters, {p}_model **model);
+int {p}_load(uint64_t interface_, const char *path, {p}_model **model);
+int {p}_load_bytes(uint64_t interface_, const void *bytes, size_t length, {p}_model **model);
+{embedded}
+/* As {p}_create, in memory of {p}_model_size() bytes that the caller gives and that stays
+ * the caller's: it must outlive the model, whose {p}_free does nothing then. */
+int {p}_create_in(uint64_t interface_, const {p}_parameters *parameters, void *memory,
+    int64_t size, {p}_model **model);
+int {p}_load_bytes_in(uint64_t interface_, const void *bytes, size_t length, void *memory,
+    int64_t size, {p}_model **model);
+
+/* Gives the memory of a model back; NULL is no model. */
+void {p}_free({p}_model *model);
+
+/* ---- whole sequences ------------------------------------------------------------------------- */
+
+/* The arguments of a call; what is 0 or NULL is left out. Set all others to 0: {p}_call call =
+ * {{0}}.{rows}
+ *
+ * `strides` are distances in elements, for arrays that are not row-major:
+ * {strides}. */
+typedef struct {p}_call {{
+{call}
+}} {p}_call;
+
+/* How many bytes of workspace a call needs: by its extents and batch. A
+ * negative number is an error's code. */
+int64_t {p}_workspace_size(const {p}_call *call);
+
+/* Runs the model. With more than one of `threads`, others are started when they are first wanted,
+ * and kept; small calls run on one. */
+int {p}_forward(const {p}_model *model, const {p}_call *call);
+
+/* The threads of this library, for `pool` of calls of other models. */
+const void *{p}_pool(void);
+
+#ifdef __cplusplus
+}}
+#endif
+#endif
+"""
+
+_EMBEDDED = """
+/* Makes a model from the weights that are in the library. */
+int {p}_load_embedded(uint64_t interface_, {p}_model **model);
+"""
+
+_FUNCTIONS = """
+#define API __attribute__((visibility("default")))
+
+API const char *{p}_error(void) {{ return rnnc_error(); }}
+
+API int {p}_abi(void) {{ return {abi}; }}
+
+API int64_t {p}_model_size(void) {{ return rnnc_model_size(&description); }}
+
+API int {p}_create(uint64_t interface, const void *const *parameters, rnnc_model **model) {{
+  return rnnc_create(&description, interface, parameters, NULL, 0, model);
+}}
+
+API int {p}_load(uint64_t interface, const char *path, rnnc_model **model) {{
+  return rnnc_load(&description, interface, path, model);
+}}
+
+API int {p}_load_bytes(uint64_t interface, const void *bytes, size_t length, rnnc_model **model) {{
+  return rnnc_load_bytes(&description, interface, bytes, length, NULL, 0, model);
+}}
+
+API int {p}_create_in(uint64_t interface, const void *const *parameters, void *memory,
+                      int64_t size, rnnc_model **model) {{
+  int status = rnnc_check_memory(memory);
+  return status ? status : rnnc_create(&description, interface, parameters, memory, size, model);
+}}
+
+API int {p}_load_bytes_in(uint64_t interface, const void *bytes, size_t length, void *memory,
+                          int64_t size, rnnc_model **model) {{
+  int status = rnnc_check_memory(memory);
+  return status ? status
+                : rnnc_load_bytes(&description, interface, bytes, length, memory, size, model);
+}}
+
+API void {p}_free(rnnc_model *model) {{ rnnc_free(model); }}
+
+API int64_t {p}_workspace_size(const rnnc_word *call) {{
+  return rnnc_workspace_size(&description, call);
+}}
+
+API int {p}_forward(const rnnc_model *model, const rnnc_word *call) {{
+  return rnnc_call(&description, model, call);
+}}
+
+API const void *{p}_pool(void) {{ return rnnc_runtime_default(); }}
+"""
+
+_EMBEDDED_FUNCTION = """
+API int {p}_load_embedded(uint64_t interface, rnnc_model **model) {{
+  return rnnc_load_bytes(&description, interface, rnnc_weights, sizeof rnnc_weights, NULL, 0,
+                         model);
+}}
+"""

@@ -1,0 +1,373 @@
+/* Making a model: its parameters are checked, laid out, prepared and packed. */
+#include "model.h"
+#include "safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where a stored array is before it is laid out: an array of `shape` for each point of its box. */
+typedef struct points {
+  const void *const *parameters; /* of the user */
+  char *const *prepared;         /* results of the preparation, all points of one after another */
+} points;
+
+static int64_t product(const int64_t *shape, int32_t rank) {
+  int64_t result = 1;
+  for (int32_t i = 0; i < rank; i++)
+    result *= shape[i];
+  return result;
+}
+
+static int64_t box(const rnnc_range *dims, int32_t num_dims) {
+  int64_t result = 1;
+  for (int32_t i = 0; i < num_dims; i++)
+    result *= dims[i].upper - dims[i].lower;
+  return result;
+}
+
+static int32_t first_prepared(const rnnc_description *d) {
+  return d->num_stored - (d->prepare ? d->prepare->num_outputs : 0);
+}
+
+static const char *source(const rnnc_description *d, const points *given, int32_t number,
+                          int64_t position) {
+  const rnnc_stored *stored = &d->stored[number];
+  int32_t first = first_prepared(d);
+  if (number >= first) {
+    int64_t step = product(stored->shape, stored->rank) * rnnc_element(stored->dtype);
+    return given->prepared[number - first] + position * step;
+  }
+  int32_t found = stored->sources[position];
+  return found < 0 ? NULL : given->parameters[found];
+}
+
+/* ---- sizes ---------------------------------------------------------------------------------- */
+
+static int64_t stored_size(const rnnc_stored *s) {
+  int64_t inner = s->rank ? product(s->shape, s->rank - 1) * s->padded : 1;
+  return box(s->dims, s->num_dims) * inner * rnnc_element(s->dtype);
+}
+
+static int64_t result_size(const rnnc_stored *s) {
+  return box(s->dims, s->num_dims) * product(s->shape, s->rank) * rnnc_element(s->dtype);
+}
+
+static int64_t pack_size(const rnnc_pack *p) {
+  return box(p->loops, p->num_loops) * p->tiles * p->depth * p->num_gates * p->lanes * 4;
+}
+
+static int64_t arrays_size(const rnnc_description *d, const rnnc_program *program) {
+  int64_t size = 0;
+  for (int32_t i = 0; i < program->num_weights; i++)
+    size += rnnc_round(stored_size(&d->stored[program->weights[i]]));
+  for (int32_t i = 0; i < program->num_packs; i++)
+    size += rnnc_round(pack_size(&d->packs[program->packs[i]]));
+  return size;
+}
+
+static int32_t count_arrays(const rnnc_program *program) {
+  return program->num_weights + program->num_packs;
+}
+
+/* The programs whose arrays a model keeps. */
+static int32_t kept(const rnnc_description *d, const rnnc_program **programs) {
+  programs[0] = d->forward;
+  return 1;
+}
+
+static int64_t handle_size(const rnnc_description *d) {
+  const rnnc_program *programs[2];
+  int32_t count = kept(d, programs);
+  int64_t pointers = 0;
+  for (int32_t i = 0; i < count; i++)
+    pointers += count_arrays(programs[i]);
+  return rnnc_round((int64_t)sizeof(rnnc_model) + pointers * (int64_t)sizeof(void *));
+}
+
+/* Of a preparation: a batch of one and, for each result, its grid strides and its batch. */
+static int32_t count_prepare_sizes(const rnnc_description *d) {
+  int32_t count = 1;
+  for (int32_t i = first_prepared(d); i < d->num_stored; i++)
+    count += d->stored[i].num_dims + 1;
+  return count;
+}
+
+static void prepare_sizes(const rnnc_description *d, int64_t *sizes) {
+  *sizes++ = 1;
+  for (int32_t i = first_prepared(d); i < d->num_stored; i++) {
+    const rnnc_stored *s = &d->stored[i];
+    int64_t step = product(s->shape, s->rank);
+    for (int32_t dim = 0; dim < s->num_dims; dim++)
+      sizes[dim] = step * box(s->dims + dim + 1, s->num_dims - dim - 1);
+    sizes += s->num_dims;
+    *sizes++ = step;
+  }
+}
+
+/* What only the preparation needs. */
+static int64_t scratch_size(const rnnc_description *d) {
+  if (!d->prepare)
+    return 0;
+  int64_t sizes[count_prepare_sizes(d)];
+  prepare_sizes(d, sizes);
+  int64_t size = arrays_size(d, d->prepare) + rnnc_round(d->prepare->workspace(sizes));
+  for (int32_t i = first_prepared(d); i < d->num_stored; i++)
+    size += rnnc_round(result_size(&d->stored[i]));
+  return size;
+}
+
+static int64_t model_size(const rnnc_description *d) {
+  const rnnc_program *programs[2];
+  int32_t count = kept(d, programs);
+  int64_t size = handle_size(d) + RNNC_ALIGNMENT;
+  for (int32_t i = 0; i < count; i++)
+    size += arrays_size(d, programs[i]);
+  return size;
+}
+
+int64_t rnnc_model_size(const rnnc_description *d) {
+  return model_size(d) + (d->prepare ? scratch_size(d) + RNNC_ALIGNMENT : 0);
+}
+
+/* ---- filling -------------------------------------------------------------------------------- */
+
+static void lay_out(const rnnc_description *d, const points *given, int32_t number, char *target) {
+  const rnnc_stored *s = &d->stored[number];
+  int64_t element = rnnc_element(s->dtype);
+  int64_t rows = s->rank ? product(s->shape, s->rank - 1) : 1;
+  int64_t row = (s->rank ? s->shape[s->rank - 1] : 1) * element;
+  int64_t step = (s->rank ? s->padded : 1) * element, positions = box(s->dims, s->num_dims);
+  for (int64_t position = 0; position < positions; position++) {
+    const char *from = source(d, given, number, position);
+    for (int64_t i = 0; from && i < rows; i++)
+      memcpy(target + (position * rows + i) * step, from + i * row, (size_t)row);
+  }
+}
+
+static int64_t affine(const int64_t *form, const int64_t *values, int32_t count) {
+  int64_t result = form[0];
+  for (int32_t i = 0; i < count; i++)
+    result += form[i + 1] * values[i];
+  return result;
+}
+
+/* The first element of a block at one point of the pack's loops; NULL where there is no array. */
+static const float *block_at(const rnnc_description *d, const points *given, const rnnc_pack *pack,
+                             const rnnc_block *block, const int64_t *point) {
+  const rnnc_stored *s = &d->stored[block->stored];
+  const int64_t *form = block->index;
+  int64_t position = 0, offset = 0;
+  for (int32_t i = 0; i < s->num_dims; i++, form += pack->num_loops + 1) {
+    int64_t index = affine(form, point, pack->num_loops);
+    if (index < s->dims[i].lower || index >= s->dims[i].upper)
+      return NULL;
+    position = position * (s->dims[i].upper - s->dims[i].lower) + index - s->dims[i].lower;
+  }
+  for (int32_t i = 0; i < block->num_leading; i++, form += pack->num_loops + 1)
+    offset = offset * s->shape[i] + affine(form, point, pack->num_loops);
+  const char *from = source(d, given, block->stored, position);
+  int64_t matrix = s->shape[s->rank - 2] * s->shape[s->rank - 1];
+  return from ? (const float *)from + offset * matrix : NULL;
+}
+
+/* One gate of the tiles [tiles, depth, gates, lanes]: row r, column k at [r/lanes, k, r%lanes]. */
+static void fill(const rnnc_pack *pack, const rnnc_block *block, const float *matrix, int64_t width,
+                 float *tiles) {
+  int64_t down = block->transposed ? 1 : width, right = block->transposed ? width : 1;
+  int64_t step = pack->num_gates * pack->lanes;
+  matrix += block->row * down + block->column * right;
+  for (int64_t first = 0; first < block->rows; first += pack->lanes) {
+    float *tile = tiles + first / pack->lanes * pack->depth * step;
+    int64_t rows = block->rows - first < pack->lanes ? block->rows - first : pack->lanes;
+    for (int64_t lane = 0; lane < rows; lane++)
+      for (int64_t k = 0; k < block->columns; k++)
+        tile[k * step + lane] = matrix[(first + lane) * down + k * right];
+  }
+}
+
+static void fill_pack(const rnnc_description *d, const points *given, const rnnc_pack *pack,
+                      float *target) {
+  int64_t places = box(pack->loops, pack->num_loops);
+  int64_t place_size = pack->tiles * pack->depth * pack->num_gates * pack->lanes;
+  int64_t point[pack->num_loops + 1];
+  for (int64_t place = 0; place < places; place++) {
+    int64_t rest = place;
+    for (int32_t i = pack->num_loops - 1; i >= 0; i--) {
+      int64_t size = pack->loops[i].upper - pack->loops[i].lower;
+      point[i] = pack->loops[i].lower + rest % size;
+      rest /= size;
+    }
+    for (int32_t gate = 0; gate < pack->num_gates; gate++) {
+      const rnnc_block *block = &pack->gates[gate];
+      const rnnc_stored *s = &d->stored[block->stored];
+      const float *matrix = block_at(d, given, pack, block, point);
+      if (matrix)
+        fill(pack, block, matrix, s->shape[s->rank - 1],
+             target + place * place_size + gate * pack->lanes);
+    }
+  }
+}
+
+/* Lays out the arrays of a program one after another from `memory`; returns where they end. */
+static char *fill_arrays(const rnnc_description *d, const points *given,
+                         const rnnc_program *program, char *memory, void **arrays) {
+  for (int32_t i = 0; i < program->num_weights; i++) {
+    int64_t size = rnnc_round(stored_size(&d->stored[program->weights[i]]));
+    memset(memory, 0, (size_t)size);
+    lay_out(d, given, program->weights[i], memory);
+    *arrays++ = memory;
+    memory += size;
+  }
+  for (int32_t i = 0; i < program->num_packs; i++) {
+    const rnnc_pack *pack = &d->packs[program->packs[i]];
+    int64_t size = rnnc_round(pack_size(pack));
+    memset(memory, 0, (size_t)size);
+    fill_pack(d, given, pack, (float *)memory);
+    *arrays++ = memory;
+    memory += size;
+  }
+  return memory;
+}
+
+static void prepare(const rnnc_description *d, points *given, char *scratch, char **results) {
+  const rnnc_program *program = d->prepare;
+  int32_t count = program->num_outputs, arrays = count_arrays(program);
+  int64_t sizes[count_prepare_sizes(d)];
+  void *pointers[count + arrays + 1];
+  prepare_sizes(d, sizes);
+  for (int32_t i = 0; i < count; i++) {
+    pointers[i] = results[i] = scratch;
+    scratch += rnnc_round(result_size(&d->stored[first_prepared(d) + i]));
+  }
+  pointers[count + arrays] = fill_arrays(d, given, program, scratch, pointers + count);
+  program->run(NULL, 1, pointers, sizes);
+  given->prepared = results;
+}
+
+/* ---- the interface -------------------------------------------------------------------------- */
+
+static char *aligned(void *memory) {
+  uintptr_t place = (uintptr_t)memory;
+  return (char *)memory + (RNNC_ALIGNMENT - place % RNNC_ALIGNMENT) % RNNC_ALIGNMENT;
+}
+
+/* Kernels trust ints: one that is out of its range would be read outside an array. */
+static int check_parameter(const rnnc_parameter *parameter, const void *data) {
+  if (!data)
+    return rnnc_fail(RNNC_WEIGHTS, "parameter '%s' is NULL", parameter->name);
+  if ((uintptr_t)data % (uintptr_t)rnnc_element(parameter->dtype))
+    return rnnc_fail(RNNC_WEIGHTS, "parameter '%s' is not aligned", parameter->name);
+  if (parameter->dtype != RNNC_INT)
+    return RNNC_OK;
+  const int32_t *values = data;
+  int64_t count = product(parameter->shape, parameter->rank);
+  rnnc_range range = parameter->range;
+  for (int64_t i = 0; i < count; i++)
+    if (values[i] < range.lower || values[i] >= range.upper)
+      return rnnc_fail(RNNC_WEIGHTS, "parameter '%s' holds %d, which is not in %lld..%lld",
+                       parameter->name, (int)values[i], (long long)range.lower,
+                       (long long)range.upper);
+  return RNNC_OK;
+}
+
+static int check_start(const rnnc_description *d, uint64_t interface, void *memory, int64_t size,
+                       rnnc_model **model) {
+  if (interface != d->interface)
+    return rnnc_fail(RNNC_VERSION,
+                     "the caller was made for interface %016llx of '%s', the library has %016llx",
+                     (unsigned long long)interface, d->name, (unsigned long long)d->interface);
+  if (!model)
+    return rnnc_fail(RNNC_ARGUMENT, "the place for the model is NULL");
+  *model = NULL;
+  if (memory && size < rnnc_model_size(d))
+    return rnnc_fail(RNNC_MEMORY, "the memory has %lld bytes, the model needs %lld",
+                     (long long)size, (long long)rnnc_model_size(d));
+  return RNNC_OK;
+}
+
+int rnnc_create(const rnnc_description *d, uint64_t interface, const void *const *parameters,
+                void *memory, int64_t size, rnnc_model **model) {
+  int status = check_start(d, interface, memory, size, model);
+  if (status)
+    return status;
+  if (!parameters && d->num_parameters)
+    return rnnc_fail(RNNC_ARGUMENT, "the parameters are NULL");
+  for (int32_t i = 0; i < d->num_parameters; i++)
+    if ((status = check_parameter(&d->parameters[i], parameters[i])))
+      return status;
+  int64_t own = model_size(d);
+  void *allocated = NULL, *scratch = NULL;
+  if (memory) {
+    scratch = (char *)memory + own;
+  } else {
+    memory = allocated = malloc((size_t)own);
+    scratch = d->prepare ? malloc((size_t)scratch_size(d) + RNNC_ALIGNMENT) : NULL;
+    if (!memory || (d->prepare && !scratch)) {
+      free(allocated);
+      free(scratch);
+      return rnnc_fail(RNNC_MEMORY, "no memory for the %lld bytes of the model", (long long)own);
+    }
+  }
+  points given = {parameters, NULL};
+  char *results[d->num_stored + 1];
+  if (d->prepare)
+    prepare(d, &given, aligned(scratch), results);
+  rnnc_model *made = (rnnc_model *)aligned(memory);
+  made->description = d;
+  made->allocated = allocated;
+  const rnnc_program *programs[2];
+  int32_t count = kept(d, programs);
+  char *place = (char *)made + handle_size(d);
+  void **arrays = made->arrays;
+  for (int32_t i = 0; i < count; i++) {
+    place = fill_arrays(d, &given, programs[i], place, arrays);
+    arrays += count_arrays(programs[i]);
+  }
+  if (allocated)
+    free(scratch);
+  *model = made;
+  return RNNC_OK;
+}
+
+int rnnc_load_bytes(const rnnc_description *d, uint64_t interface, const void *bytes, size_t length,
+                    void *memory, int64_t size, rnnc_model **model) {
+  int status = check_start(d, interface, memory, size, model);
+  if (status)
+    return status;
+  if (!bytes)
+    return rnnc_fail(RNNC_ARGUMENT, "the bytes of the weights are NULL");
+  const void *found[d->num_parameters + 1];
+  status = rnnc_find_parameters(d, bytes, length, found);
+  return status ? status : rnnc_create(d, interface, found, memory, size, model);
+}
+
+int rnnc_load(const rnnc_description *d, uint64_t interface, const char *path,
+              rnnc_model **model) {
+  int status = check_start(d, interface, NULL, 0, model);
+  if (status)
+    return status;
+  rnnc_file file;
+  if ((status = rnnc_read_file(path, &file)))
+    return status;
+  status = rnnc_load_bytes(d, interface, file.bytes, file.length, NULL, 0, model);
+  free(file.allocated);
+  return status;
+}
+
+int rnnc_check_memory(const void *memory) {
+  return memory ? RNNC_OK : rnnc_fail(RNNC_ARGUMENT, "the memory is NULL");
+}
+
+void rnnc_free(rnnc_model *model) {
+  if (model)
+    free(model->allocated);
+}
+
+void *const *rnnc_arrays(const rnnc_model *model, const rnnc_program *program) {
+  const rnnc_program *programs[2];
+  int32_t count = kept(model->description, programs);
+  void *const *arrays = model->arrays;
+  for (int32_t i = 0; i < count && programs[i] != program; i++)
+    arrays += count_arrays(programs[i]);
+  return arrays;
+}

@@ -1,0 +1,234 @@
+"""What a manifest says, as constant tables in C: the structs of runtime/description.h."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+
+from rnnc.runtime.manifest import Affine, Block, Manifest, Pack, ParameterSpec, Port, Prepared
+from rnnc.runtime.parameters import stacked_path, stacked_positions
+
+_DTYPES = {"real": "RNNC_REAL", "int": "RNNC_INT", "bool": "RNNC_BOOL"}
+_INTS = (-(2**31), 2**31)  # what an int32 holds
+
+
+def interface_number(manifest: Manifest) -> int:
+    """64 bits that differ where a header and a library do not fit each other."""
+    ports = (*manifest.inputs, *manifest.outputs)
+    parts = [manifest.abi, manifest.model, manifest.extents, ports]
+    parts += [(spec.paths, spec.shape, spec.dtype) for spec in manifest.parameters]
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
+
+
+def description(manifest: Manifest, embedded: str | None) -> str:
+    """`static const rnnc_description description`; `embedded` names an array of the library."""
+    packs = {repr(found): found for found in (*_prepared_packs(manifest), *manifest.packs)}
+    numbers = {text: number for number, text in enumerate(packs)}
+    paths = [path for spec in manifest.parameters for path in spec.paths]
+    lines = [
+        _table("rnnc_parameter", "parameters", parameters(manifest)),
+        _table("rnnc_stored", "stored", stored(manifest)),
+        _table("rnnc_pack", "packs", map(pack, packs.values())),
+        _table("rnnc_port", "inputs", (port(p, manifest) for p in manifest.inputs)),
+        _table("rnnc_port", "outputs", (port(p, manifest) for p in manifest.outputs)),
+        program(
+            "forward",
+            ("inputs", len(manifest.inputs)),
+            ("outputs", len(manifest.outputs)),
+            manifest.weights,
+            [numbers[repr(p)] for p in manifest.packs],
+        ),
+    ]
+    if manifest.preparation is not None:
+        made = manifest.preparation
+        used = [numbers[repr(p)] for p in made.packs]
+        results = ("0", len(made.results))
+        lines.append(program("prepare", ("0", 0), results, made.weights, used))
+    fields = [
+        _text(manifest.model),
+        f"{interface_number(manifest):#x}u",
+        len(manifest.extents),
+        len(paths),
+        len(manifest.stored),
+        len(packs),
+        _pointer("char *const", map(_text, manifest.extents)),
+        "parameters",
+        "stored",
+        "packs",
+        "&forward",
+        "0" if manifest.preparation is None else "&prepare",
+        embedded or "0",
+        f"sizeof {embedded}" if embedded else "0",
+    ]
+    lines.append(f"static const rnnc_description description = {_record(fields)};\n")
+    return "\n".join(lines)
+
+
+def program(
+    name: str,
+    inputs: tuple[str, int],
+    outputs: tuple[str, int],
+    weights: Sequence[int],
+    packs: Sequence[int],
+) -> str:
+    fields = [
+        f"rnnc_{name}",
+        f"rnnc_{name}_workspace",
+        *(inputs[1], outputs[1], len(weights), len(packs)),
+        *(inputs[0], outputs[0]),
+        _pointer("int32_t", weights),
+        _pointer("int32_t", packs),
+    ]
+    return f"static const rnnc_program {name} = {_record(fields)};\n"
+
+
+def _prepared_packs(manifest: Manifest) -> tuple[Pack, ...]:
+    return () if manifest.preparation is None else manifest.preparation.packs
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+
+def parameters(manifest: Manifest) -> Iterable[str]:
+    """One row for each path, in the order of the specs."""
+    stacks = stacked_positions(manifest)
+    for spec in manifest.parameters:
+        for point, path in zip(spec.points, spec.paths, strict=True):
+            stack = stacked_path(spec.template)
+            sizes = [upper - lower for lower, upper in stacks[stack]]
+            part = 0
+            for index, (lower, upper) in zip(point, stacks[stack], strict=True):
+                part = part * (upper - lower) + index - lower
+            whole = [*sizes, *spec.shape]
+            yield _record(
+                [
+                    _text(path),
+                    _text(stack) if spec.dims else "0",
+                    *(part, math.prod(sizes), len(whole), _pointer("int64_t", whole)),
+                    *(_DTYPES[spec.dtype], len(spec.shape), _pointer("int64_t", spec.shape)),
+                    _record(_limits(spec, point)),
+                ]
+            )
+
+
+def _limits(spec: ParameterSpec, point: tuple[int, ...]) -> tuple[int, int]:
+    """The ints that a parameter may hold."""
+    if spec.range is None:
+        return _INTS
+    values = dict(zip((name for name, _, _ in spec.dims), point, strict=True))
+    lower, upper = (
+        sum(factor * (values[name] if name else 1) for name, factor in form.items())
+        for form in spec.range
+    )
+    return max(lower, _INTS[0]), min(upper, _INTS[1])
+
+
+def stored(manifest: Manifest) -> Iterable[str]:
+    start = 0
+    for spec in manifest.stored:
+        sources: list[int] = []
+        if isinstance(spec, ParameterSpec):
+            box = itertools.product(*(range(lower, upper) for _, lower, upper in spec.dims))
+            known = {point: start + number for number, point in enumerate(spec.points)}
+            sources = [known.get(point, -1) for point in box]
+            start += len(spec.points)
+        yield _stored(spec, sources)
+
+
+def _stored(spec: ParameterSpec | Prepared, sources: Sequence[int]) -> str:
+    dims = [_record((lower, upper)) for _, lower, upper in spec.dims]
+    return _record(
+        [
+            *(_DTYPES[spec.dtype], len(dims), _pointer("rnnc_range", dims)),
+            _pointer("int32_t", sources),
+            *(len(spec.shape), _pointer("int64_t", spec.shape), spec.padded),
+        ]
+    )
+
+
+def pack(made: Pack) -> str:
+    names = [name for name, _, _ in made.loops]
+    loops = [_record((lower, upper)) for _, lower, upper in made.loops]
+    gates = [_block(block, names) for block in made.gates]
+    return _record(
+        [
+            *(len(loops), len(gates)),
+            *(_pointer("rnnc_range", loops), _pointer("rnnc_block", gates)),
+            *(made.tiles, made.depth, made.lanes),
+        ]
+    )
+
+
+def _block(block: Block, loops: Sequence[str]) -> str:
+    index = [n for form in (*block.index, *block.leading) for n in _coefficients(form, loops)]
+    return _record(
+        [
+            *(block.stored, len(block.leading), int(block.transposed)),
+            _pointer("int64_t", index),
+            *(block.row, block.rows, block.column, block.columns),
+        ]
+    )
+
+
+def _coefficients(form: Affine, names: Sequence[str]) -> list[int]:
+    """The constant, then the factor of each name."""
+    return [form.get("", 0), *(form.get(name, 0) for name in names)]
+
+
+# ---- inputs and outputs -------------------------------------------------------------------------
+
+
+def port(found: Port, manifest: Manifest) -> str:
+    ends: tuple[Affine, Affine] = found.range or ({}, {})
+    axes = [
+        _record(
+            [
+                *(lower, dim.size or 0, dim.offset),
+                _record([form.get(dim.name, 0) for form in ends]),
+                -1 if dim.extent is None else manifest.extents.index(dim.extent),
+            ]
+        )
+        for dim, lower in zip(found.dims, found.lowers, strict=True)
+    ]
+    own = [[form.get(name, 0) for name in manifest.extents] for form in ends]
+    return _record(
+        [
+            *(_text(found.name), _DTYPES[found.dtype], len(axes)),
+            *(_pointer("rnnc_axis", axes), math.prod(found.shape)),
+            *(int(found.default is not None), int(found.range is not None)),
+            f"{float(found.default or 0)!r}f",
+            _record([form.get("", 0) for form in ends]),
+            _record([_pointer("int64_t", factors) for factors in own]),
+        ]
+    )
+
+
+# ---- C ------------------------------------------------------------------------------------------
+
+
+def _table(kind: str, name: str, rows: Iterable[str]) -> str:
+    """A named array; never an empty one, which C does not have."""
+    text = ",\n  ".join(rows) or "{0}"
+    return f"static const {kind} {name}[] = {{\n  {text}\n}};\n"
+
+
+def _pointer(kind: str, values: Iterable[object]) -> str:
+    """An unnamed constant array, or a null pointer."""
+    text = ", ".join(map(str, values))
+    return f"(const {kind}[]){{{text}}}" if text else "0"
+
+
+def _record(fields: Iterable[object]) -> str:
+    return "{" + ", ".join(map(str, fields)) + "}"
+
+
+def _text(text: str) -> str:
+    """A C string."""
+    plain = (32 <= byte < 127 and byte not in b'"\\' for byte in text.encode())
+    pairs = zip(text.encode(), plain, strict=True)
+    return '"' + "".join(chr(b) if ok else f"\\{b:03o}" for b, ok in pairs) + '"'
+
+
+__all__ = ["description", "interface_number"]

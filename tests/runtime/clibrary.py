@@ -1,0 +1,116 @@
+"""A model's C library, called as C does it: with ctypes, by the names of its header."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rnnc.ir.pointwise import Array
+from tests.runtime.networks import compilation
+
+_TYPES = {"int64_t": ctypes.c_int64}
+
+
+@dataclass(frozen=True, slots=True)
+class CLibrary:
+    """`call` is the header's struct; `interface` the number that it was made with."""
+
+    name: str
+    folder: Path
+    functions: ctypes.CDLL
+    interface: int
+    call: type[ctypes.Structure]
+    parameters: type[ctypes.Structure]
+
+    @property
+    def error(self) -> str:
+        function = self.functions[f"{self.name}_error"]
+        function.restype = ctypes.c_char_p
+        return str(function().decode())
+
+    def create(self, params: Mapping[str, Array]) -> ctypes.c_void_p:
+        """A model from arrays by path."""
+        given, model = self.parameters(), ctypes.c_void_p()
+        kept = [c_array(array) for array in params.values()]
+        for path, array in zip(params, kept, strict=True):
+            setattr(given, c_name(path), array.ctypes.data)
+        code = self.functions[f"{self.name}_create"](
+            ctypes.c_uint64(self.interface), ctypes.byref(given), ctypes.byref(model)
+        )
+        assert code == 0, self.error
+        return model
+
+    def forward(self, model: ctypes.c_void_p, call: ctypes.Structure) -> int:
+        return int(self.functions[f"{self.name}_forward"](model, ctypes.byref(call)))
+
+    def workspace_size(self, call: ctypes.Structure) -> int:
+        function = self.functions[f"{self.name}_workspace_size"]
+        function.restype = ctypes.c_int64
+        return int(function(ctypes.byref(call)))
+
+
+def c_array(array: Array) -> Array:
+    """As kernels take it: float32, int32 or one byte."""
+    array = np.asarray(array)
+    kinds = {"f": np.float32, "i": np.int32, "b": np.bool_}
+    return np.ascontiguousarray(array, kinds[array.dtype.kind])
+
+
+def c_name(path: str) -> str:
+    return re.sub(r"\W+", "_", path).strip("_")
+
+
+def struct(header: str, name: str) -> type[ctypes.Structure]:
+    """A struct of the header as ctypes has it."""
+    match = re.search(rf"typedef struct {name} {{\n(.*?)\n}} {name};", header, re.DOTALL)
+    assert match is not None
+    members = re.findall(r"^  ([\w ]+?) ?(\*?)(\w+);", match[1], re.MULTILINE)
+    fields = [(member, ctypes.c_void_p if star else _TYPES[kind]) for kind, star, member in members]
+    return type(name, (ctypes.Structure,), {"_fields_": fields})
+
+
+@functools.cache
+def c_library(name: str) -> CLibrary:
+    folder = Path(tempfile.mkdtemp(prefix="rnnc-test-"))
+    compilation(name).build_c_library(folder, None)
+    header = (folder / "include" / f"{name}.h").read_text()
+    number = re.search(r"_INTERFACE UINT64_C\((\w+)\)", header)
+    assert number is not None
+    return CLibrary(
+        name,
+        folder,
+        ctypes.CDLL(str(folder / "lib" / f"lib{name}.so")),
+        int(number[1], 16),
+        struct(header, f"{name}_call"),
+        struct(header, f"{name}_parameters"),
+    )
+
+
+def called(
+    library: CLibrary,
+    model: ctypes.c_void_p,
+    inputs: Mapping[str, Array],
+    extents: Mapping[str, int],
+    shapes: Mapping[str, Array],
+    batch: int,
+    lengths: Mapping[str, Array] | None = None,
+    threads: int = 1,
+) -> dict[str, Array]:
+    """Outputs of the shapes and kinds of `shapes`, from memory that held something else."""
+    given = {name: c_array(array) for name, array in inputs.items()}
+    given |= {f"lengths_{name}": c_array(array) for name, array in (lengths or {}).items()}
+    outputs = {name: np.full_like(c_array(array), 7) for name, array in shapes.items()}
+    call = library.call(**extents, batch=batch, threads=threads)
+    for name, array in (*given.items(), *outputs.items()):
+        setattr(call, name, array.ctypes.data)
+    workspace = np.full(library.workspace_size(call), 0xFF, np.uint8)
+    call.workspace, call.workspace_size = workspace.ctypes.data, workspace.size
+    assert library.forward(model, call) == 0, library.error
+    return outputs
