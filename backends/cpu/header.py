@@ -150,9 +150,7 @@ def _be(names: Sequence[str]) -> str:
 def header(manifest: Manifest, embeds: bool) -> str:
     """`include/<model>.h`"""
     name = c_name(manifest.model)
-    parameters = parameter_fields(manifest) or [
-        Field("int64_t unused", "the model has no parameters")
-    ]
+    none = [Field("int64_t unused", "the model has no parameters")]
     return _HEADER.format(
         p=name,
         P=name.upper(),
