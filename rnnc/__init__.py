@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rnnc.analysis.orders import Order
     from rnnc.driver import StaticValue
     from rnnc.runtime.model import Model
+    from rnnc.weights import WeightType
 
 __all__ = ["Diagnostic", "DiagnosticError", "__version__", "compile", "load"]
 
@@ -32,6 +33,7 @@ def compile(
     hints: Mapping[str, int] | None = None,
     target: str = "cpu",
     order: Order = "auto",
+    weights: WeightType = "float32",
 ) -> Model:
     """Compiles a model and loads it.
 
@@ -40,15 +42,19 @@ def compile(
     several. `hints` are likely run-time extents: they steer decisions of cost and never results.
     `order` overrides what the cost model would choose: "layered" (layers one after another),
     "wavefront" (layers too at the same time), or "sequential" (point by point, to compare with).
+    `weights` is the type in which the weights of matrix products are stored: "bf16" halves what is
+    read at each step, and costs accuracy. `bind` takes the same arrays and rounds them.
 
     Raises DiagnosticError, with every mistake that was found.
     """
     from rnnc import driver
     from rnnc.diagnostics import Source
+    from rnnc.weights import check_weight_type
 
+    check_weight_type(weights)
     is_text = isinstance(source, str) and "\n" in source
     read = Source("<text>", str(source)) if is_text else driver.read_source(str(source))
-    request = driver.Request(model, dict(sizes or {}), dict(hints or {}), target, order)
+    request = driver.Request(model, dict(sizes or {}), dict(hints or {}), target, order, weights)
     return driver.Compilation(read, request).load()
 
 

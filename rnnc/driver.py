@@ -9,7 +9,7 @@ Stages are imported when they are called, so that `check` never pays for numpy o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rnnc.plan.plan import Plan
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.model import Model
+    from rnnc.weights import WeightType
 
 # What -D can give a static: a size, a switch, a list, or the name of a cell or function.
 StaticValue = int | float | bool | str | tuple["StaticValue", ...]
@@ -95,7 +96,8 @@ class Request:
     """What is to be compiled of a file: which model, its statics, for which target.
 
     `hints` are likely run-time extents; they steer decisions of cost and never results. `order`
-    overrides the choice between orders that are all legal.
+    overrides the choice between orders that are all legal. `weights` is the type in which the
+    weights of matrix products are stored.
     """
 
     model: str | None = None
@@ -103,6 +105,7 @@ class Request:
     hints: Mapping[str, StaticValue] = field(default_factory=dict)
     target: str = "cpu"
     order: Order = "auto"
+    weights: WeightType = "float32"
 
 
 class Compilation:
@@ -163,7 +166,8 @@ class Compilation:
         from rnnc.analysis.schedule import Options, schedule
 
         hints = {name: value for name, value in self.request.hints.items() if type(value) is int}
-        return schedule(self.completed, Options(self.request.order, tuple(hints.items())))
+        options = Options(self.request.order, tuple(hints.items()), weights=self.request.weights)
+        return schedule(self.completed, options)
 
     @cached_property
     def preparation(self) -> Plan | None:
@@ -183,7 +187,7 @@ class Compilation:
         from rnnc.plan.build import build_plan
         from rnnc.plan.prepare import with_preparation
 
-        plan = build_plan(self.completed, self.schedule)
+        plan = replace(build_plan(self.completed, self.schedule), weights=self.request.weights)
         if self.preparation is None:
             return plan
         order = [node.id for node in self.divided.params]

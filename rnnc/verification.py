@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rnnc.ir.graph import Graph
 from rnnc.ir.interpreter import interpret
+from rnnc.weights import WeightType
 
 Array = npt.NDArray[np.generic]
 
@@ -17,15 +18,22 @@ Array = npt.NDArray[np.generic]
 # units in the last place: this much more than the interpreter's own rounding is no mistake.
 _ROUNDING_FACTOR = 8.0
 _LAST_PLACES = 64.0
+# So many times what rounding the weights costs the interpreter: kernels round what passes made of
+# the weights.
+_TYPE_FACTOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The largest difference of one output to the interpreter, and what rounding can explain."""
+    """The largest difference of one output to the interpreter, and what rounding can explain.
+
+    `relative` is the difference over the largest magnitude of the reference.
+    """
 
     output: str
     shape: tuple[int, ...]
     difference: float
+    relative: float
     allowed: float
 
     @property
@@ -41,18 +49,28 @@ def compare(
     params: Mapping[str, Array],
     computed: Mapping[str, Array],
     lengths: Mapping[str, Array] | None = None,
+    weights: WeightType = "float32",
 ) -> tuple[Comparison, ...]:
     """One comparison for each output of the graph, in its order.
 
     The reference is the interpreter in double precision. How far its own single precision strays
-    from that says how much this model magnifies rounding.
+    from that says how much this model magnifies rounding. Weights of a narrower type than float32
+    may cost twice more what rounding them costs the interpreter, in double precision.
     """
     exact = interpret(graph, extents, inputs, params, np.float64, lengths)
     rounded = interpret(graph, extents, inputs, params, np.float32, lengths)
     strayed = max((_largest(rounded[name], exact[name]) for name in exact), default=0.0)
+    narrow = exact
+    if weights != "float32":
+        narrow = interpret(graph, extents, inputs, params, np.float64, lengths, weights=weights)
     axes = {output.name: len(output.domain.dims) + 1 for output in graph.outputs}
     return tuple(
-        _comparison(name, computed[name], _by_parts(reference, axes[name]), strayed)
+        _comparison(
+            name,
+            computed[name],
+            _by_parts(reference, axes[name]),
+            _ROUNDING_FACTOR * strayed + _TYPE_FACTOR * _largest(narrow[name], reference),
+        )
         for name, reference in exact.items()
     )
 
@@ -62,18 +80,23 @@ def _by_parts(array: Array, axis: int) -> Array:
     return np.stack([array.real, array.imag], axis) if np.iscomplexobj(array) else array
 
 
-def _comparison(name: str, computed: Array, reference: Array, strayed: float) -> Comparison:
+def _comparison(name: str, computed: Array, reference: Array, rounding: float) -> Comparison:
     if computed.shape != reference.shape:
-        return Comparison(name, computed.shape, float("inf"), 0.0)
-    allowed = _ROUNDING_FACTOR * strayed + difference_allowed(reference)
-    return Comparison(name, computed.shape, _largest(computed, reference), allowed)
+        return Comparison(name, computed.shape, float("inf"), float("inf"), 0.0)
+    difference, scale = _largest(computed, reference), _magnitude(reference)
+    relative = difference / scale if scale else float("inf") if difference else 0.0
+    allowed = rounding + difference_allowed(reference)
+    return Comparison(name, computed.shape, difference, relative, allowed)
 
 
 def difference_allowed(reference: Array) -> float:
     """What two right single-precision computations of `reference` may differ by."""
-    finite = np.abs(reference[np.isfinite(reference)])
-    scale = max(1.0, float(finite.max(initial=0.0)))
-    return _LAST_PLACES * float(np.finfo(np.float32).eps) * scale
+    return _LAST_PLACES * float(np.finfo(np.float32).eps) * max(1.0, _magnitude(reference))
+
+
+def _magnitude(reference: Array) -> float:
+    """The largest one that is finite."""
+    return float(np.abs(reference[np.isfinite(reference)]).max(initial=0.0))
 
 
 def _largest(one: Array, other: Array) -> float:

@@ -112,7 +112,7 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
     state = {buffer.name: number for number, buffer in enumerate(states)}
     sizes = size_positions(plan)
     types = [_TYPES[MEMORY[buffer.dtype]] + " *" for buffer in passed(plan)]
-    types += ["float *"] * packs + ["int32_t *"] * len(plan.extents)
+    types += ["void *"] * packs + ["int32_t *"] * len(plan.extents)
     given = [
         f"(void *)(c->workspace + at[{state[buffer.name]}])"
         if buffer.role == "state"

@@ -319,12 +319,13 @@ class KernelEmitter:
     ) -> RowTile:
         """At most `most` rows of neighbouring column tiles, fewer if registers are few."""
         widths = [len(step.slots) * found.width * together for step in found.passes]
-        rows = min(most, *(rows_that_fit(width, self.target) for width in widths))
+        form = self.layout.word
+        rows = min(most, *(rows_that_fit(width, self.target, form) for width in widths))
         passes: list[PassTile] = []
         for step, width in zip(found.passes, widths, strict=True):
             shape = Tile(rows, width, self.lanes)
             panels = tuple(Panels(together, self.prefetch(factor)) for factor in step.factors)
-            multiply = Multiply(shape, panels)
+            multiply = Multiply(shape, panels, form)
             self.used[multiply.name] = multiply
             factors = tuple(
                 self.tile_factor(factor, found, env, tile, rows) for factor in step.factors
@@ -344,7 +345,7 @@ class KernelEmitter:
     ) -> TileFactor:
         """The packed weights of a factor from `tile` on, and room for the offsets of the rows."""
         b = self.b
-        panel = factor.depth * len(factor.gates) * found.columns
+        panel = self.layout.word.steps(factor.depth) * len(factor.gates) * found.columns
         index: Expr = int64(0)
         for loop in factor.loops:
             index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))

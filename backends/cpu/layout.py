@@ -14,6 +14,7 @@ from rnnc.plan.plan import Buffer as PlanBuffer
 from rnnc.plan.plan import Plan
 
 from .tir import Buffer, Builder, Expr, int64
+from .words import Word, word
 
 MEMORY = {"real": "float32", "int": "int32", "bool": "uint8"}
 BYTES = {"real": 4, "int": 4, "bool": 1}
@@ -97,12 +98,14 @@ def bound(value: Bound, env: Environment) -> Expr:
 class Layout:
     """All memory of one function, declared as its parameters, and the sizes it was given.
 
-    `buffers` are all of the plan; `places` those whose elements the function reads or writes.
+    `buffers` are all of the plan; `places` those whose elements the function reads or writes;
+    `packs` hold a `word` in each element.
     """
 
     buffers: Mapping[str, PlanBuffer]
     places: Mapping[str, Place]
     packs: Mapping[str, Buffer]
+    word: Word
     lengths: Mapping[str, Buffer]
     extents: Mapping[str, Expr]
     batch: Expr
@@ -129,7 +132,8 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
         buffer.name: b.pointer(f"p{number}", MEMORY[buffer.dtype])
         for number, buffer in enumerate(passed(plan))
     }
-    packed = {name: b.pointer(f"w{number}") for number, name in enumerate(packs)}
+    form = word(plan.weights)
+    packed = {name: b.pointer(f"w{number}", form.dtype) for number, name in enumerate(packs)}
     lengths = {name: b.pointer(f"len_{name}", "int32") for name in plan.extents}
     extents = {name: b.scalar(name) for name in plan.extents}
     given = b.scalar("batch")
@@ -154,4 +158,4 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
             strides = tuple(found)
         places[buffer.name] = Place(buffer, memory[buffer.name], strides, rows, inner)
     buffers = {buffer.name: buffer for buffer in plan.buffers}
-    return Layout(buffers, places, packed, lengths, extents, batch)
+    return Layout(buffers, places, packed, form, lengths, extents, batch)

@@ -30,6 +30,7 @@ from .layout import inner_shape, passed
 from .packing import Factor
 from .program import packed
 from .target import CpuTarget, llvm_features
+from .words import Word, word
 
 
 def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
@@ -52,6 +53,7 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
         {name: _static(value) for name, value in origin.sizes.items()},
         hashlib.sha256(origin.source.encode()).hexdigest(),
         TargetInfo(target.triple, target.cpu, code_features(target.triple, llvm_features(target))),
+        plan.weights,
         plan.extents,
         tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "input"),
         tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "output"),
@@ -67,7 +69,8 @@ def weights(
     """What an entry point takes: the numbers of stored arrays, and packs."""
     lanes = target.lanes("float32")
     taken = tuple(numbers[buffer.name] for buffer in passed(plan) if buffer.role == "param")
-    packs = (pack(*found, numbers, lanes) for found in packed(plan, target))
+    form = word(plan.weights)
+    packs = (pack(*found, numbers, lanes, form) for found in packed(plan, target))
     return taken, tuple(packs)
 
 
@@ -144,6 +147,7 @@ def pack(
     factor: Factor,
     numbers: dict[str, int],
     lanes: int,
+    form: Word,
 ) -> Pack:
     vectors = -(-kernel.shape[-1] // lanes)
     return Pack(
@@ -164,6 +168,8 @@ def pack(
         tiles,
         factor.depth,
         vectors // tiles * lanes,
+        form.weights,
+        form.group,
     )
 
 

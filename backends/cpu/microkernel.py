@@ -6,6 +6,8 @@ each has its own offset, which is how the points of a wave share one matmul.
 
     for k in 0..depth:                         accumulators stay in registers
         for row, vector: acc[row, vector] += left[offset[row] + k] * panel[k, vector]
+
+Where a word of the panel holds several weights (`words`), a turn of the loop takes as many k.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from .tir import (
     quotient,
     splat,
 )
+from .words import FLOAT32, Word
 
 _MOST_ROWS = 14  # more rows need more addresses than there are scalar registers
 
@@ -47,23 +50,26 @@ class Tile:
         return self.vectors * self.lanes
 
 
-def rows_that_fit(vectors: int, target: CpuTarget) -> int:
+def rows_that_fit(vectors: int, target: CpuTarget, form: Word = FLOAT32) -> int:
     """How many rows of `vectors` accumulators the registers hold, next to the operands.
 
     Beside the accumulators live either the vectors of the panel and one broadcast value, or the
-    broadcast values of all rows and one vector of the panel (see `Accumulators.add_product`).
+    broadcast values of all rows and one vector of the panel (see `Accumulators.step`); where words
+    hold several weights, as many of each, and a mask to take them apart.
     """
     # Without a fused multiply-add, products need a register of their own.
     fused = target.architecture != "x86_64" or target.vector_bytes > 16
     registers = target.vector_registers - (1 if fused else 2)
-    by_panel = (registers - vectors) // vectors
-    by_rows = registers // (vectors + 1)
+    registers -= form.group - 1
+    by_panel = (registers - form.group * vectors) // vectors
+    by_rows = registers // (vectors + form.group)
     return max(1, min(_MOST_ROWS, max(by_panel, min(by_rows, vectors - 1))))
 
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """The weights of a factor: `count` panels side by side, `prefetch` rows of k asked for ahead.
+    """The weights of a factor: `count` panels side by side, `prefetch` rows of words asked for
+    ahead.
 
     The tile's columns are those of the first panel, then of the next; 0: nothing is asked for.
     """
@@ -76,7 +82,7 @@ class Panels:
 class Factor:
     """One summand of a matmul: `left[row_offset + k] * panel[panel_offset + k * columns ...]`.
 
-    `offsets` says where each row of the tile begins in `left`; the panels begin at `start`.
+    `offsets` says where each row of the tile begins in `left`; the panels begin at word `start`.
     """
 
     left: Buffer
@@ -94,7 +100,7 @@ class Multiply:
     a loop for each height, is emitted and compiled once.
 
         int32_t name(int64_t rows, float *sums,
-                     {const float *left, const int64_t *offsets, const float *weights,
+                     {const float *left, const int64_t *offsets, const WORD *weights,
                       int64_t depth} for each factor)
 
     writes `sums[row][column]`, overwriting what was there.
@@ -102,11 +108,12 @@ class Multiply:
 
     tile: Tile
     factors: tuple[Panels, ...]
+    form: Word = FLOAT32
 
     @property
     def name(self) -> str:
         factors = "".join(f"_{panels.count}_{panels.prefetch}" for panels in self.factors)
-        return f"rnnc_multiply_{self.tile.rows}x{self.tile.vectors}{factors}"
+        return f"rnnc_multiply_{self.form.weights}_{self.tile.rows}x{self.tile.vectors}{factors}"
 
     def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
         """The sums of `rows` rows, to `sums`."""
@@ -123,7 +130,7 @@ class Multiply:
             Operands(
                 b.pointer(f"left{number}"),
                 b.pointer(f"offsets{number}", "int64"),
-                b.pointer(f"weights{number}"),
+                b.pointer(f"weights{number}", self.form.dtype),
                 b.scalar(f"depth{number}"),
                 panels,
             )
@@ -133,7 +140,7 @@ class Multiply:
             with b.when(tirx.EQ(rows, int64(height))):
                 accumulators = Accumulators(b, replace(self.tile, rows=height))
                 for operand in operands:
-                    accumulators.add_product(operand)
+                    accumulators.add_product(operand, self.form)
                 accumulators.store(sums)
         return b.finish()
 
@@ -176,45 +183,66 @@ class Accumulators:
             for vector in range(self.tile.vectors):
                 self._builder.store(sums, self._offset(row, vector), self.get(row, vector))
 
-    def add_product(self, given: Operands) -> None:
+    def add_product(self, given: Operands, form: Word) -> None:
+        b, panels = self._builder, given.panels
+        width = self.tile.vectors // panels.count
+        rows = [b.let(load(given.offsets, row), "at") for row in range(self.tile.rows)]
+        whole = quotient(given.depth, form.group)
+        panel = quotient(given.depth + int64(form.group - 1), form.group)
+        panel = panel * int64(width * self.tile.lanes)
+        bases = [b.let(panel * int64(number), "panel") for number in range(panels.count)]
+        with b.loop(0, whole, name="k") as k:
+            self.step(given, form, rows, bases, k, form.group)
+        for left in range(1, form.group):
+            with b.when(tirx.EQ(given.depth - whole * int64(form.group), int64(left))):
+                self.step(given, form, rows, bases, whole, left)
+
+    def step(
+        self,
+        given: Operands,
+        form: Word,
+        rows: Sequence[Expr],
+        bases: Sequence[Expr],
+        step: Expr,
+        count: int,
+    ) -> None:
+        """The first `count` weights of the words of a step."""
         b, tile, panels = self._builder, self.tile, given.panels
         width = tile.vectors // panels.count
-        rows = [b.let(load(given.offsets, row), "at") for row in range(tile.rows)]
-        panel = given.depth * int64(width * tile.lanes)
-        bases = [b.let(panel * int64(number), "panel") for number in range(panels.count)]
-        with b.loop(0, given.depth, name="k") as k:
-            row_of_panel = k * int64(width * tile.lanes)
-            starts = [b.let(base + row_of_panel) for base in bases]
-            places = [
-                start + int64(vector * tile.lanes) for start in starts for vector in range(width)
-            ]
-            if panels.prefetch:
-                ahead = int64(panels.prefetch * width * tile.lanes)
-                for place in places:
-                    b.prefetch(given.weights, place + ahead)
+        row_of_panel = step * int64(width * tile.lanes)
+        starts = [b.let(base + row_of_panel) for base in bases]
+        places = [start + int64(vector * tile.lanes) for start in starts for vector in range(width)]
+        if panels.prefetch:
+            ahead = int64(panels.prefetch * width * tile.lanes)
+            for place in places:
+                b.prefetch(given.weights, place + ahead)
+        first = step * int64(form.group)
 
-            def column(vector: int) -> Expr:
-                return b.let(load(given.weights, places[vector], tile.lanes), "w")
+        def column(vector: int) -> list[Expr]:
+            word = b.let(load(given.weights, places[vector], tile.lanes), "w")
+            return [form.single(b, word, number) for number in range(count)]
 
-            def value(row: int) -> Expr:
-                return b.let(splat(load(given.left, rows[row] + k), tile.lanes), "a")
+        def values(row: int) -> list[Expr]:
+            places = [rows[row] + (first + int64(number)) for number in range(count)]
+            return [b.let(splat(load(given.left, place), tile.lanes), "a") for place in places]
 
-            def multiply(row: int, vector: int, left: Expr, right: Expr) -> None:
-                self.set(row, vector, multiply_add(left, right, self.get(row, vector)))
+        def multiply(row: int, vector: int, left: Sequence[Expr], right: Sequence[Expr]) -> None:
+            for one, other in zip(left, right, strict=True):
+                self.set(row, vector, multiply_add(one, other, self.get(row, vector)))
 
-            # The shorter side stays in registers, the longer passes by.
-            if tile.rows < tile.vectors:
-                values = [value(row) for row in range(tile.rows)]
-                for vector in range(tile.vectors):
-                    right = column(vector)
-                    for row in range(tile.rows):
-                        multiply(row, vector, values[row], right)
-            else:
-                columns = [column(vector) for vector in range(tile.vectors)]
+        # The shorter side stays in registers, the longer passes by.
+        if tile.rows < tile.vectors:
+            lefts = [values(row) for row in range(tile.rows)]
+            for vector in range(tile.vectors):
+                right = column(vector)
                 for row in range(tile.rows):
-                    left = value(row)
-                    for vector in range(tile.vectors):
-                        multiply(row, vector, left, columns[vector])
+                    multiply(row, vector, lefts[row], right)
+        else:
+            columns = [column(vector) for vector in range(tile.vectors)]
+            for row in range(tile.rows):
+                left = values(row)
+                for vector in range(tile.vectors):
+                    multiply(row, vector, left, columns[vector])
 
 
 @contextmanager

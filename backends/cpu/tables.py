@@ -156,7 +156,8 @@ def pack(made: Pack) -> str:
         [
             *(len(loops), len(gates)),
             *(_pointer("rnnc_range", loops), _pointer("rnnc_block", gates)),
-            *(made.tiles, made.depth, made.lanes),
+            *(made.tiles, made.depth, made.lanes, made.group),
+            f"RNNC_WEIGHTS_{made.type.upper()}",
         ]
     )
 

@@ -13,6 +13,7 @@ from rnnc.analysis.orders import Order
 from rnnc.analysis.timing import Timing
 from rnnc.analysis.wave import Bound, Maximum
 from rnnc.ir.graph import Node
+from rnnc.weights import WeightType
 
 # parallel: all points at once. affine: one loop of waves, all statements along the same vector.
 # joint: one loop of waves for several affine components (`inner`), each along its own vector.
@@ -89,8 +90,10 @@ class Options:
     """`hints` are likely extents: they decide between orders that are all legal.
 
     `chunks` is how many parts of an affine chain run at once; None leaves it to the cost model.
+    `weights` is the type in which weights are stored: what reading them costs.
     """
 
     order: Order = "auto"
     hints: tuple[tuple[str, int], ...] = ()
     chunks: int | None = None
+    weights: WeightType = "float32"

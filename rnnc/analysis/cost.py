@@ -19,6 +19,7 @@ from rnnc.analysis.components import Component
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_statement, is_view
 from rnnc.ir.poly import Poly
+from rnnc.weights import BYTES, WeightType
 
 # Taken for an extent of which nothing is known.
 _LIKELY = 100
@@ -66,15 +67,19 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """`extents` are likely ones; an extent that is not among them is taken to be long."""
+    """`extents` are likely ones; an extent that is not among them is taken to be long.
+
+    `weight` is the size of one, in bytes.
+    """
 
     graph: Graph
     extents: Mapping[str, int]
     machine: Machine = Machine()
+    weight: int = 4
 
     @staticmethod
-    def of(graph: Graph, hints: Mapping[str, int]) -> CostModel:
-        return CostModel(graph, _Likely(hints))
+    def of(graph: Graph, hints: Mapping[str, int], weights: WeightType = "float32") -> CostModel:
+        return CostModel(graph, _Likely(hints), weight=BYTES[weights])
 
     def better(
         self, left: Sequence[Component], right: Sequence[Component], times: float = 1
@@ -106,7 +111,7 @@ class CostModel:
         wave = sum(found.points * found.size for found in products) * batch / waves
         shared = wave >= machine.worth_sharing
         cores = machine.cores if shared else 1
-        resident = sum(4 * found.weights * found.size for found in products) / cores
+        resident = sum(self.weight * found.weights * found.size for found in products) / cores
         work = sum(self.phase(found, waves, batch, resident) for found in products)
         kernels = len({found.vector for found in products})
         overhead = machine.barrier * shared + machine.kernel * kernels
@@ -158,7 +163,8 @@ class CostModel:
         rows = batch * max(1.0, points / weights)
         arithmetic = 2 * weights * rows * found.size / machine.flops
         times = max(1.0, rows / machine.tile)
-        return max(arithmetic, 4 * weights * found.size * times / machine.bandwidth(resident))
+        read = self.weight * weights * found.size * times
+        return max(arithmetic, read / machine.bandwidth(resident))
 
     def products(self, name: str, times: float) -> Iterable[Product]:
         """The product that a statement is, if it is one."""

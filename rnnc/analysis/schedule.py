@@ -43,7 +43,7 @@ def schedule(graph: Graph, options: Options | None = None) -> Schedule:
     space = Space.of(graph, hints)
     statements = tuple(node.id for node in graph.nodes if is_statement(node.op))
     edges = dependences(graph, space.dims)
-    cost = CostModel.of(graph, hints)
+    cost = CostModel.of(graph, hints, options.weights)
     best: tuple[Component, ...] | None = None
     for order in candidates(options, space):
         scheduler = Scheduler(space, cost, replace(options, order=order))

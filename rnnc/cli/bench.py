@@ -17,9 +17,11 @@ from rnnc.cli.options import (
     source_argument,
     target_option,
     threads_option,
+    weights_option,
 )
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
+from rnnc.weights import WeightType
 
 _DEFAULT_EXTENT = 100
 
@@ -34,6 +36,7 @@ _DEFAULT_EXTENT = 100
 @hint_option
 @order_option
 @target_option
+@weights_option
 @threads_option
 @session_options
 @click.pass_obj
@@ -49,6 +52,7 @@ def command(
     hints: dict[str, StaticValue],
     order: Order,
     target: str,
+    weights: WeightType,
     threads: int | None,
 ) -> None:
     """Time a model on made-up arrays: the median call, the fastest, and what compiling took.
@@ -59,7 +63,7 @@ def command(
     from rnnc.sampling import random_inputs, random_parameters
     from rnnc.timing import Timing, stopwatch, time_calls
 
-    request = Request(model, sizes, hints, target, order)
+    request = Request(model, sizes, hints, target, order, weights)
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
     numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)

@@ -16,9 +16,11 @@ from rnnc.cli.options import (
     order_option,
     source_argument,
     target_option,
+    weights_option,
 )
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
+from rnnc.weights import WeightType
 
 # The kinds of output in the order of the stages, with the suffix of their files.
 _SUFFIXES = {
@@ -61,13 +63,14 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str, 
 )
 @click.option(
     "--embed-weights",
-    "weights",
+    "embedded",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="A .safetensors or .npz file whose arrays go into the C library.",
 )
 @model_options
 @target_option
+@weights_option
 @hint_option
 @order_option
 @session_options
@@ -77,10 +80,11 @@ def command(
     source: str,
     kinds: tuple[str, ...],
     output: Path | None,
-    weights: Path | None,
+    embedded: Path | None,
     sizes: dict[str, StaticValue],
     model: str | None,
     target: str,
+    weights: WeightType,
     hints: dict[str, StaticValue],
     order: Order,
 ) -> None:
@@ -89,9 +93,9 @@ def command(
     A single text goes to stdout unless -o says where; a library goes to NAME.rnnlib here, a C
     library (header, .so, .a, pkg-config and CMake files) into the folder NAME.
     """
-    if weights is not None and "c-library" not in kinds:
+    if embedded is not None and "c-library" not in kinds:
         raise click.UsageError("--embed-weights goes with --emit c-library")
-    request = Request(model, sizes, hints, target, order)
+    request = Request(model, sizes, hints, target, order, weights)
     with session.progress(f"compiling {source}"):
         compilation = driver.Compilation(driver.read_source(source), request)
         for kind in kinds:
@@ -102,7 +106,7 @@ def command(
             if kind == "lib":
                 compilation.build(path)
             elif kind == "c-library":
-                compilation.build_c_library(path, weights)
+                compilation.build_c_library(path, embedded)
             else:
                 write_text(path, compilation.text(kind))
             session.say(f"wrote {path}")

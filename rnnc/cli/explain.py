@@ -9,10 +9,11 @@ import click
 
 from rnnc import driver
 from rnnc.cli.group import session_options
-from rnnc.cli.options import extent_option, hint_option, model_options
+from rnnc.cli.options import extent_option, hint_option, model_options, weights_option
 from rnnc.cli.session import Session
 from rnnc.driver import StaticValue
 from rnnc.explanations import CODE, explained_codes, explanation, title
+from rnnc.weights import WeightType
 
 
 @click.command()
@@ -20,6 +21,7 @@ from rnnc.explanations import CODE, explained_codes, explanation, title
 @model_options
 @hint_option
 @extent_option
+@weights_option
 @click.option(
     "--format",
     "output",
@@ -37,6 +39,7 @@ def command(
     model: str | None,
     hints: dict[str, StaticValue],
     extents: dict[str, StaticValue],
+    weights: WeightType,
     output: str,
 ) -> None:
     """Explain a diagnostic (RNN301), or the parallelism of a model.
@@ -54,7 +57,7 @@ def command(
         from rnnc.cli.extents import checked_extents
         from rnnc.cli.json_explanation import explanation_to_json
 
-        request = driver.Request(model, sizes, hints)
+        request = driver.Request(model, sizes, hints, weights=weights)
         compilation = driver.Compilation(driver.read_source(subject), request)
         numbers = checked_extents(compilation.graph, hints, "--hint")
         numbers |= checked_extents(compilation.graph, extents)

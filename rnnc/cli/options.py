@@ -9,6 +9,7 @@ import click
 
 from rnnc.analysis.orders import Order
 from rnnc.driver import StaticValue
+from rnnc.weights import WeightType
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -102,6 +103,17 @@ def target_option(function: F) -> F:
     """--target: `cpu`, or `cpu:NAME` for another processor than this one."""
     return click.option(
         "--target", default="cpu", show_default=True, help="What to compile for: rnnc targets."
+    )(function)
+
+
+def weights_option(function: F) -> F:
+    """--weights: the type in which the weights of matrix products are stored."""
+    return click.option(
+        "--weights",
+        type=click.Choice(get_args(WeightType)),
+        default="float32",
+        show_default=True,
+        help="How the weights of matrix products are stored: narrower is faster, and less exact.",
     )(function)
 
 

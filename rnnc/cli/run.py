@@ -9,9 +9,16 @@ import click
 
 from rnnc import driver
 from rnnc.cli.group import session_options
-from rnnc.cli.options import model_options, source_argument, target_option, threads_option
+from rnnc.cli.options import (
+    model_options,
+    source_argument,
+    target_option,
+    threads_option,
+    weights_option,
+)
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
+from rnnc.weights import WeightType
 
 if TYPE_CHECKING:
     from rnnc.arrays import Array
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--batch-first", is_flag=True, help="Arrays are [batch, T, ...] instead.")
 @model_options
 @target_option
+@weights_option
 @threads_option
 @session_options
 @click.pass_obj
@@ -47,6 +55,7 @@ def command(
     sizes: dict[str, StaticValue],
     model: str | None,
     target: str,
+    weights: WeightType,
     threads: int | None,
 ) -> None:
     """Run a model (.rnn, .rir) or a library (.rnnlib) on arrays from .npz or .safetensors files.
@@ -56,11 +65,11 @@ def command(
     from rnnc.arrays import read_arrays, write_arrays
 
     # First what may be wrong with the files: compiling takes longer.
-    weights = read_arrays(params) if params else {}
+    values = read_arrays(params) if params else {}
     arrays = read_arrays(inputs) if inputs else {}
     with session.progress(f"compiling {source}"):
-        loaded = driver.open_model(source, Request(model, sizes, {}, target))
-    bound = loaded.bind(weights)
+        loaded = driver.open_model(source, Request(model, sizes, {}, target, weights=weights))
+    bound = loaded.bind(values)
     outputs = bound.run(
         {name: array for name, array in arrays.items() if name not in ("lengths", "resets")},
         lengths=arrays.get("lengths"),

@@ -20,6 +20,7 @@ from rnnc.ir.graph import DataIndex, Graph, Index, Node, Operand
 from rnnc.ir.pointwise import Array, Real, convert, numpy_dtype
 from rnnc.ir.poly import Poly
 from rnnc.ir.reads import index_positions
+from rnnc.ir.rounding import Rounding, rounding, weight_position
 from rnnc.ir.sequences import RowSequence, row_sequences
 from rnnc.ir.signature import (
     Layout,
@@ -28,6 +29,7 @@ from rnnc.ir.signature import (
     output_signature,
     shape_of,
 )
+from rnnc.weights import WeightType
 
 Point = tuple[int, ...]
 Key = tuple[str, Point]  # a node at a grid point, its indices in the order of the domain's dims
@@ -41,6 +43,7 @@ def interpret(
     dtype: Real = np.float64,
     lengths: Mapping[str, Array] | None = None,
     resets: Array | None = None,
+    weights: WeightType = "float32",
 ) -> dict[str, Array]:
     """All outputs of the graph, by name, in the layout of `rnnc.ir.signature`.
 
@@ -50,19 +53,21 @@ def interpret(
     (`lstm.W`). `dtype` is the precision of real values. `lengths` gives each row its own extents,
     [B] by extent name; `resets` [T, B] is true where a step begins a new sequence. Outputs beyond
     a row's length are zero; an output without the reset dim is that of the row's last sequence.
+    `weights` is the type to which the weights of products are rounded first; "float32" leaves them
+    as they are.
 
     Raises EvaluationError for arrays of a wrong shape and for indices out of their range.
     """
     sizes = known_sizes(graph, sizes)
     batch = batch_size(graph, inputs, lengths)
     arrays = checked_inputs(graph, sizes, inputs, batch, dtype)
-    weights = collected_params(graph, sizes, params, dtype)
+    values = collected_params(graph, sizes, params, dtype)
     outputs = {
         name: np.zeros(shape, numpy_dtype(kind, dtype))
         for name, (kind, shape) in output_signature(graph, sizes, batch).items()
     }
     for sequence in row_sequences(batch, sizes, extent_names(graph), lengths, resets):
-        evaluation = _Evaluation(graph, sequence, arrays, weights, dtype)
+        evaluation = _Evaluation(graph, sequence, arrays, values, dtype, rounding(weights))
         for output in graph.outputs:
             layout = Layout.of(output.domain, graph)
             follows_resets = any(extent is not None for extent in layout.extents)
@@ -89,6 +94,7 @@ class _Evaluation:
     inputs: Mapping[str, Array]
     params: Mapping[str, Mapping[Point, Array]]
     real: Real
+    rounding: Rounding | None = None
     known: dict[Key, Array] = field(default_factory=dict)
 
     def value(self, key: Key) -> Array:
@@ -211,6 +217,9 @@ class _Evaluation:
             case "merge":
                 return self.merge_value(node, values)
         operands = [self.operand_value(node, *read) for read in self.active(node, values)]
+        if node.op.name == "matmul" and self.rounding is not None:
+            position = weight_position(self.graph, node)
+            operands = operands if position is None else [*self.rounding(operands, position)]
         points = self.bound_points(node, values) if node.bound is not None else ()
         return evaluate(node.op, operands, Site(node.type, values, self.real, points))
 

@@ -17,6 +17,7 @@ from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import DType
 from rnnc.plan.expression import Expression
+from rnnc.weights import WeightType
 
 Role = Literal["input", "output", "param", "state"]
 
@@ -221,7 +222,8 @@ class Plan:
 
     `preparation` runs once, when parameters are bound: a plan without inputs and extents. Each of
     its outputs, computed for one row, is the `param` buffer of that name here. `parameters` are
-    what the user gives: buffers of this plan, of its preparation, or of both.
+    what the user gives: buffers of this plan, of its preparation, or of both. `weights` is the type
+    in which packed weights are stored.
     """
 
     name: str
@@ -232,6 +234,7 @@ class Plan:
     parameters: tuple[Parameter, ...]
     steps: tuple[Step, ...]
     preparation: Plan | None = None
+    weights: WeightType = "float32"
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

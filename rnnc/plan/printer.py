@@ -52,6 +52,7 @@ def print_plan(plan: Plan) -> str:
     """The preparation, if any; then buffers and steps in order."""
     lines = [] if plan.preparation is None else ["preparation", print_plan(plan.preparation)]
     lines += [f"plan {plan.name}"]
+    lines += [f"weights {plan.weights}"] if plan.weights != "float32" else []
     lines += [f"extent {extent}" for extent in plan.extents]
     lines += [_buffer(buffer) for buffer in plan.buffers]
     for step in plan.steps:

@@ -1,6 +1,6 @@
 """What a compiled library says of itself: the contract between backends and the runtime.
 
-C interface of the library, for a manifest of ABI 2:
+C interface of the library, for a manifest of ABI 3:
 
     int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
                          const int64_t *sizes);
@@ -29,8 +29,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rnnc.runtime.records import decode
+from rnnc.weights import WeightType
 
-ABI = 2
+ABI = 3
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""
@@ -114,10 +115,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Weights laid out for a kernel: float32 [*loops, tiles, depth, gates, lanes].
+    """Weights laid out for a kernel: [*loops, tiles, ceil(depth / group), gates, lanes, group].
 
-    Row `tile*lanes + lane`, column k of gate g stands at [tile, k, g, lane]; rows beyond the
-    block's are zero.
+    Row `tile*lanes + lane`, column k of gate g stands at [tile, k // group, g, lane, k % group];
+    rows beyond the block's and columns beyond `depth` are zero. Stored as `type`: bf16 is the upper
+    half of a float32.
     """
 
     loops: tuple[tuple[str, int, int], ...]
@@ -125,6 +127,8 @@ class Pack:
     tiles: int
     depth: int
     lanes: int
+    type: WeightType
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ class TargetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text.
+    """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text;
+    `weight_type` is the type of the packs of a call.
 
     Stored arrays are numbered: the parameters, then the results of the preparation. A call takes
     those of `weights`, and `packs`.
@@ -159,6 +164,7 @@ class Manifest:
     sizes: Mapping[str, Static]
     source_sha256: str
     target: TargetInfo
+    weight_type: WeightType
     extents: tuple[str, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]

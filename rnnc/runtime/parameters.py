@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, Prepared, affine
-from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, Array, aligned_zeros
+from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, STORED, Array, aligned_zeros
+from rnnc.runtime.rounding import bfloat16
 
 
 def stacked_path(template: str) -> str:
@@ -164,8 +165,9 @@ def packed(packs: Sequence[Pack], stored: Sequence[Points]) -> tuple[Array, ...]
 
 def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
     sizes = tuple(upper - lower for _, lower, upper in pack.loops)
-    shape = (*sizes, pack.tiles, pack.depth, len(pack.gates), pack.lanes)
-    result = aligned_zeros(shape, DTYPES["real"])
+    steps = -(-pack.depth // pack.group)
+    shape = (*sizes, pack.tiles, steps, len(pack.gates), pack.lanes, pack.group)
+    result = aligned_zeros(shape, STORED[pack.type])
     names = [name for name, _, _ in pack.loops]
     for place in np.ndindex(*sizes):
         point = (lower + i for i, (_, lower, _) in zip(place, pack.loops, strict=True))
@@ -173,16 +175,20 @@ def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
         for gate, block in enumerate(pack.gates):
             matrix = _block(block, stored[block.stored], values)
             if matrix is not None:
-                _fill(result[(*place, ..., gate, slice(None))], matrix)
+                rounded = bfloat16(matrix) if pack.type == "bf16" else matrix
+                _fill(result[(*place, ..., gate, slice(None), slice(None))], rounded)
     return result
 
 
 def _fill(tiles: Array, matrix: Array) -> None:
-    """Writes rows x columns into [tiles, columns, lanes]: tile by tile, for the sake of caches."""
-    lanes = tiles.shape[-1]
+    """Writes rows x columns into [tiles, columns / group, lanes, group]: tile by tile, for the sake
+    of caches."""
+    lanes, group = tiles.shape[-2:]
     for tile in range(-(-len(matrix) // lanes)):
         rows = matrix[tile * lanes : (tile + 1) * lanes]
-        tiles[tile, :, : len(rows)] = rows.T
+        for number in range(group):
+            columns = rows[:, number::group].T
+            tiles[tile, : len(columns), : len(rows), number] = columns
 
 
 def _block(block: Block, points: Points, values: Mapping[str, int]) -> Array | None:

@@ -103,15 +103,27 @@ def test_verify_agrees_and_can_fail(
     assert result.code == 0
     assert "agree" in result.err
 
-    def off_by_a_little(*arguments: object) -> object:
+    def off_by_a_little(*arguments: object, **options: object) -> object:
         computed = {name: a + np.float32(1e-3) for name, a in arguments[4].items()}  # type: ignore[attr-defined]
-        return compare(*arguments[:4], computed)  # type: ignore[arg-type, call-arg]
+        return compare(*arguments[:4], computed, **options)  # type: ignore[arg-type, call-arg]
 
     compare = verification.compare
     monkeypatch.setattr(verification, "compare", off_by_a_little)
     result = rnnc("verify", elman, *SIZES, "--extent", "T=4")
     assert result.code == 3
     assert "DIFFERS" in result.out
+
+
+def test_verify_reports_what_narrow_weights_cost(rnnc: Rnnc, elman: str) -> None:
+    def row(*options: str) -> list[str]:
+        result = rnnc("verify", elman, *SIZES, *options)
+        assert result.code == 0, result
+        return result.out.splitlines()[1].split()
+
+    exact, narrow = row(), row("--weights", "bf16")
+    assert float(narrow[-4]) > 100 * float(exact[-4]), "the difference"
+    assert float(exact[-2]) < float(narrow[-4]) < float(narrow[-2]), "between what is allowed"
+    assert float(narrow[-3]) > float(narrow[-4]), "relative to outputs below one"
 
 
 @pytest.mark.parametrize("extent", [0, 1])

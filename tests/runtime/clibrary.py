@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnc.ir.pointwise import Array
+from rnnc.weights import WeightType
 from tests.runtime.networks import compilation
 
 _TYPES = {"int64_t": ctypes.c_int64}
@@ -77,9 +78,9 @@ def struct(header: str, name: str) -> type[ctypes.Structure]:
 
 
 @functools.cache
-def c_library(name: str) -> CLibrary:
+def c_library(name: str, weights: WeightType = "float32") -> CLibrary:
     folder = Path(tempfile.mkdtemp(prefix="rnnc-test-"))
-    compilation(name).build_c_library(folder, None)
+    compilation(name, weights).build_c_library(folder, None)
     header = (folder / "include" / f"{name}.h").read_text()
     number = re.search(r"_INTERFACE UINT64_C\((\w+)\)", header)
     assert number is not None

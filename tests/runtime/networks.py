@@ -15,6 +15,7 @@ from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array
 from rnnc.runtime.model import BoundModel, Model
 from rnnc.sampling import random_inputs, random_parameters
+from rnnc.weights import WeightType
 from tests.threads import share_everything
 from tests.tolerance import assert_close
 
@@ -149,14 +150,14 @@ class Network:
 
 
 @functools.cache
-def compilation(name: str) -> Compilation:
+def compilation(name: str, weights: WeightType = "float32") -> Compilation:
     if name in SPECS:
         sizes, text = SPECS[name]
         source = Source(f"{name}.rnn", text)
     else:
         file, sizes = SIZES[name]
         source = standard_source(file)
-    return Compilation(source, Request(name, sizes))
+    return Compilation(source, Request(name, sizes, weights=weights))
 
 
 @functools.cache

@@ -39,6 +39,18 @@ def test_forward(name: str) -> None:
                 assert_outputs(found, expected, max(steps, 1))
 
 
+def test_narrow_weights() -> None:
+    """Packed in C as in Python: not a bit differs."""
+    compiled, library = compilation("stacked_lstm", "bf16"), c_library("stacked_lstm", "bf16")
+    params = random_parameters(compiled.graph, 0)
+    inputs = random_inputs(compiled.graph, {"T": STEPS}, BATCH, 1)
+    expected = compiled.load().bind(params).run(inputs, threads=1)
+    extents = {"T": STEPS}
+    found = called(library, library.create(params), inputs, extents, expected, BATCH)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_nothing_else_is_needed() -> None:
     """Only functions of libc, libm and pthread are undefined, none of TVM."""
     library = c_library("stacked_lstm").folder / "lib" / "libstacked_lstm.so"

@@ -173,7 +173,9 @@ def packs_by_hand(manifest: Manifest, params: dict[str, Array]) -> list[Memory]:
     found: list[Memory] = []
     for pack in manifest.packs:
         sizes = [upper - lower for _, lower, upper in pack.loops]
-        result = np.zeros((*sizes, pack.tiles, pack.depth, len(pack.gates), pack.lanes))
+        steps = -(-pack.depth // pack.group)
+        shape = (*sizes, pack.tiles, steps, len(pack.gates), pack.lanes, pack.group)
+        result = np.zeros(shape)
         for place in np.ndindex(*sizes):
             point = {name: lower + i for i, (name, lower, _) in zip(place, pack.loops, strict=True)}
             for (g, block), tile, lane in itertools.product(
@@ -189,7 +191,7 @@ def packs_by_hand(manifest: Manifest, params: dict[str, Array]) -> list[Memory]:
                 for k in range(block.columns):
                     at = (block.row + row, block.column + k)
                     element = matrix[at[::-1]] if block.transposed else matrix[at]
-                    result[(*place, tile, k, g, lane)] = element
+                    result[(*place, tile, k // pack.group, g, lane, k % pack.group)] = element
         found.append(result)
     return found
 

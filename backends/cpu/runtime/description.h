@@ -48,12 +48,16 @@ typedef struct rnnc_block {
   int64_t row, rows, column, columns;
 } rnnc_block;
 
-/* Weights as a kernel reads them: float32 [*loops, tiles, depth, gates, lanes]. */
+/* The types in which packed weights are stored; a bf16 is the upper half of a float. */
+typedef enum rnnc_weights { RNNC_WEIGHTS_FLOAT32, RNNC_WEIGHTS_BF16 } rnnc_weights;
+
+/* Weights as a kernel reads them: [*loops, tiles, ceil(depth / group), gates, lanes, group]. */
 typedef struct rnnc_pack {
   int32_t num_loops, num_gates;
   const rnnc_range *loops;
   const rnnc_block *gates;
-  int64_t tiles, depth, lanes;
+  int64_t tiles, depth, lanes, group;
+  rnnc_weights type;
 } rnnc_pack;
 
 /* A grid axis: `size` points, or those of extent number `extent` and `offset` more. `limits` are

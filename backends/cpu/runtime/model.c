@@ -52,8 +52,14 @@ static int64_t result_size(const rnnc_stored *s) {
   return box(s->dims, s->num_dims) * product(s->shape, s->rank) * rnnc_element(s->dtype);
 }
 
+/* Weights of a tile, with those that fill its last groups. */
+static int64_t tile_size(const rnnc_pack *p) {
+  return (p->depth + p->group - 1) / p->group * p->group * p->num_gates * p->lanes;
+}
+
 static int64_t pack_size(const rnnc_pack *p) {
-  return box(p->loops, p->num_loops) * p->tiles * p->depth * p->num_gates * p->lanes * 4;
+  int64_t element = p->type == RNNC_WEIGHTS_BF16 ? 2 : 4;
+  return box(p->loops, p->num_loops) * p->tiles * tile_size(p) * element;
 }
 
 static int64_t arrays_size(const rnnc_description *d, const rnnc_program *program) {
@@ -170,25 +176,41 @@ static const float *block_at(const rnnc_description *d, const points *given, con
   return from ? (const float *)from + offset * matrix : NULL;
 }
 
-/* One gate of the tiles [tiles, depth, gates, lanes]: row r, column k at [r/lanes, k, r%lanes]. */
+/* The nearest bfloat16, ties to even; NaN stays NaN. */
+static uint16_t bf16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  if (value != value)
+    return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+/* Gate `gate` of the tiles from weight `start` on: row r, column k at
+ * [r / lanes, k / group, gate, r % lanes, k % group]. */
 static void fill(const rnnc_pack *pack, const rnnc_block *block, const float *matrix, int64_t width,
-                 float *tiles) {
+                 int32_t gate, void *packed, int64_t start) {
   int64_t down = block->transposed ? 1 : width, right = block->transposed ? width : 1;
-  int64_t step = pack->num_gates * pack->lanes;
+  int64_t group = pack->group, step = pack->num_gates * pack->lanes * group;
   matrix += block->row * down + block->column * right;
   for (int64_t first = 0; first < block->rows; first += pack->lanes) {
-    float *tile = tiles + first / pack->lanes * pack->depth * step;
+    int64_t tile = start + first / pack->lanes * tile_size(pack) + gate * pack->lanes * group;
     int64_t rows = block->rows - first < pack->lanes ? block->rows - first : pack->lanes;
     for (int64_t lane = 0; lane < rows; lane++)
-      for (int64_t k = 0; k < block->columns; k++)
-        tile[k * step + lane] = matrix[(first + lane) * down + k * right];
+      for (int64_t k = 0; k < block->columns; k++) {
+        int64_t at = tile + k / group * step + lane * group + k % group;
+        float value = matrix[(first + lane) * down + k * right];
+        if (pack->type == RNNC_WEIGHTS_BF16)
+          ((uint16_t *)packed)[at] = bf16(value);
+        else
+          ((float *)packed)[at] = value;
+      }
   }
 }
 
 static void fill_pack(const rnnc_description *d, const points *given, const rnnc_pack *pack,
-                      float *target) {
+                      void *target) {
   int64_t places = box(pack->loops, pack->num_loops);
-  int64_t place_size = pack->tiles * pack->depth * pack->num_gates * pack->lanes;
+  int64_t place_size = pack->tiles * tile_size(pack);
   int64_t point[pack->num_loops + 1];
   for (int64_t place = 0; place < places; place++) {
     int64_t rest = place;
@@ -202,8 +224,7 @@ static void fill_pack(const rnnc_description *d, const points *given, const rnnc
       const rnnc_stored *s = &d->stored[block->stored];
       const float *matrix = block_at(d, given, pack, block, point);
       if (matrix)
-        fill(pack, block, matrix, s->shape[s->rank - 1],
-             target + place * place_size + gate * pack->lanes);
+        fill(pack, block, matrix, s->shape[s->rank - 1], gate, target, place * place_size);
     }
   }
 }
@@ -222,7 +243,7 @@ static char *fill_arrays(const rnnc_description *d, const points *given,
     const rnnc_pack *pack = &d->packs[program->packs[i]];
     int64_t size = rnnc_round(pack_size(pack));
     memset(memory, 0, (size_t)size);
-    fill_pack(d, given, pack, (float *)memory);
+    fill_pack(d, given, pack, memory);
     *arrays++ = memory;
     memory += size;
   }

@@ -1,0 +1,46 @@
+"""How packed weights stand in memory, and how a kernel takes them apart.
+
+A *word* holds neighbouring weights (in k) of one column, the first in the lowest bits: one load and
+one or two operations in registers give whole vectors of each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from rnnc.weights import WeightType
+
+from .tir import Builder, Expr, constant, int32, lanes_of, splat, with_lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """`group` weights, loaded as one `dtype`."""
+
+    weights: WeightType
+    group: int
+    dtype: str
+
+    def steps(self, depth: int) -> int:
+        """How many words the weights of a column take."""
+        return -(-depth // self.group)
+
+    def single(self, b: Builder, word: Expr, number: int) -> Expr:
+        """Weight `number` of each word of a vector, in float32."""
+        if self.weights == "float32":
+            return word
+        # A bfloat16 is the upper half of the float32 of the same value.
+        if number == 0:
+            bits = word << splat(int32(16), lanes_of(word))
+        else:
+            bits = word & constant(-0x10000, word)
+        return b.let(tirx.reinterpret(with_lanes("float32", lanes_of(word)), bits), "w")
+
+
+FLOAT32, BF16 = Word("float32", 1, "float32"), Word("bf16", 2, "int32")
+
+
+def word(weights: WeightType) -> Word:
+    return next(form for form in (FLOAT32, BF16) if form.weights == weights)

@@ -1,0 +1,65 @@
+"""What storing weights in a narrow type does to a product, in NumPy: for the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rnnc.ir.graph import Graph, Node
+from rnnc.ir.pointwise import Array
+from rnnc.weights import WeightType
+
+# The operands of a matmul, with the position of its weights -> operands as they are multiplied.
+Rounding = Callable[[Sequence[Array], int], Sequence[Array]]
+
+_BF16_SIGNIFICAND = 8  # bits, the first one implied
+_BF16_TOO_LARGE = 2.0**128
+
+
+def rounding(weights: WeightType) -> Rounding | None:
+    """None where nothing is rounded."""
+    return {"float32": None, "bf16": _bf16}[weights]
+
+
+def weight_position(graph: Graph, node: Node) -> int | None:
+    """Which operand of a matmul holds weights: a matrix that no input takes part in."""
+    for position, operand in enumerate(node.operands[:2]):
+        source = graph[operand.source]
+        rank = source.type.rank
+        if rank >= 2 and not _reads_inputs(graph, source):
+            return position
+    return None
+
+
+def _reads_inputs(graph: Graph, node: Node) -> bool:
+    pending, seen = [node.id], {node.id}
+    while pending:
+        here = graph[pending.pop()]
+        if here.op.name == "input":
+            return True
+        new = [read.source for read in here.operands if read.source not in seen]
+        seen.update(new)
+        pending += new
+    return False
+
+
+def _bf16(operands: Sequence[Array], position: int) -> Sequence[Array]:
+    """The weights rounded to the nearest bfloat16, ties to even."""
+    rounded = list(operands)
+    rounded[position] = _by_parts(operands[position], _nearest_bf16)
+    return rounded
+
+
+def _by_parts(values: Array, change: Callable[[Array], Array]) -> Array:
+    if np.iscomplexobj(values):
+        return np.stack([change(values.real), change(values.imag)], -1).view(values.dtype)[..., 0]
+    return change(values)
+
+
+def _nearest_bf16(values: Array) -> Array:
+    with np.errstate(invalid="ignore", over="ignore"):
+        fraction, exponent = np.frexp(values)
+        scale = 2.0**_BF16_SIGNIFICAND
+        nearest = np.ldexp(np.rint(fraction * scale) / scale, exponent)
+        return np.where(np.abs(nearest) >= _BF16_TOO_LARGE, np.copysign(np.inf, values), nearest)

@@ -1,0 +1,23 @@
+"""The types in which the weights of matrix products may be stored; imports nothing heavy.
+
+float32: as they are given. bf16: rounded to the nearest bfloat16 when they are bound (half the
+bytes) and widened again in registers; everything else stays in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError
+
+WeightType = Literal["float32", "bf16"]
+
+BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2}
+
+
+def check_weight_type(name: str) -> None:
+    """Raises RNN705 for what is none."""
+    if name not in BYTES:
+        message = f"weights cannot be stored as '{name}'"
+        hints = (f"known: {', '.join(get_args(WeightType))}",)
+        raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
