@@ -3,7 +3,9 @@
     s[t, -1] = state[t-1];  s[t, n] reads s[t, n-1]     becomes     s[t, 0] reads state[t-1]
 
 A value that is kept step after step (`h[t] = h[t-1]` where nothing is due) is a copy of a copy: it
-stays a statement.
+stays a statement, or is followed back to where it was computed.
+
+    h[t] = h[t-1] if t % 2 == 1;  h[t] reads h[t-1] if t % 2 == 0      becomes     h[t] reads h[t-2]
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ import networkx as nx
 
 from rnnc.analysis.boxes import is_void, tightened
 from rnnc.analysis.dependence import Dependence
+from rnnc.analysis.lattice import is_contradictory
 from rnnc.ir.graph import Graph
 from rnnc.ir.poly import Poly
+
+# Values kept for longer are not followed back.
+_MOST_STEPS = 64
 
 
 def is_copy(graph: Graph, name: str) -> bool:
@@ -41,6 +47,35 @@ def without_copies(graph: Graph, edges: Sequence[Dependence]) -> tuple[Dependenc
         made = (_composed(first, last) for first, last in product(into, out))
         found += [edge for edge in made if not is_void(edge.points)]
     return tuple(found)
+
+
+def without_kept(graph: Graph, edges: Sequence[Dependence]) -> tuple[Dependence, ...]:
+    """The dependences of all statements but copies that are kept a known number of steps."""
+    found = tuple(edge for edge in edges if not is_contradictory(edge.points))
+    for name in dict.fromkeys(edge.reader for edge in edges if edge.reader == edge.source):
+        if is_copy(graph, name):
+            found = _without(name, found) or found
+    return found
+
+
+def _without(name: str, edges: tuple[Dependence, ...]) -> tuple[Dependence, ...]:
+    """The dependences with those of a copy of itself followed back; () if there is no end to it."""
+    into = [edge for edge in edges if edge.reader == name != edge.source]
+    kept = [edge for edge in edges if edge.reader == name == edge.source]
+    found = [edge for edge in edges if name not in (edge.source, edge.reader)]
+    out = [edge for edge in edges if edge.source == name != edge.reader]
+    for _ in range(_MOST_STEPS):
+        found += _all_composed(into, out)
+        out = _all_composed(kept, out)
+        if not out:
+            return tuple(dict.fromkeys(found))
+    return ()
+
+
+def _all_composed(first: Sequence[Dependence], last: Sequence[Dependence]) -> list[Dependence]:
+    """Each of `last` behind each of `first`, where there are points."""
+    made = (_composed(one, other) for one, other in product(first, last))
+    return [edge for edge in made if not (is_void(edge.points) or is_contradictory(edge.points))]
 
 
 def _on_cycles(copies: set[str], edges: Sequence[Dependence]) -> set[str]:

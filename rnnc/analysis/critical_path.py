@@ -17,12 +17,13 @@ from fractions import Fraction
 
 from rnnc.analysis.boxes import is_void, tightened
 from rnnc.analysis.components import Component, Options
+from rnnc.analysis.copies import without_kept
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence
 from rnnc.analysis.distances import contracted
 from rnnc.analysis.linear import chains
-from rnnc.analysis.longest import Longest, greatest
+from rnnc.analysis.longest import Longest, by_residues, greatest
 from rnnc.analysis.partition import Part, Partition
 from rnnc.analysis.recurrences import Recurrence, Recurrences
 from rnnc.analysis.schedule import Scheduler
@@ -59,7 +60,7 @@ class Paths:
         cost = CostModel.of(self.graph, self.graph.values)
         self.scheduler = Scheduler(self.space, cost, Options("wavefront"))
         inside = (edge for found in recurrences.found for edge in recurrences.reads(found))
-        self.edges = (*recurrences.outside, *inside)
+        self.edges = without_kept(self.graph, (*recurrences.outside, *inside))
 
     @property
     def longest(self) -> Longest:
@@ -203,7 +204,11 @@ class Paths:
 
     def _latest(self, time: Longest, points: Domain) -> Longest:
         """The largest value at some points."""
-        ends = [greatest(term, points) for term in time.terms]
+        ends = [
+            greatest(values, stretch)
+            for term in time.terms
+            for values, stretch in by_residues(term, points)
+        ]
         assert None not in ends, f"{time} has no end in {points}"
         return Longest.of((end for end in ends if end is not None), time.logs)
 

@@ -39,6 +39,15 @@ def lattice(domain: Domain, name: str) -> Lattice:
     return Lattice(step, kept[0] % step if kept else 0)
 
 
+def is_contradictory(domain: Domain) -> bool:
+    """Whether no residue of some dim satisfies all that is asked of it: there is no point."""
+    found = (
+        residues([c for c in domain.constraints if is_periodic(c, name)], name)
+        for name in domain.names
+    )
+    return any(kept is not None and not kept[1] for kept in found)
+
+
 def residues(conditions: list[Constraint], name: str) -> tuple[int, list[int]] | None:
     """The common period of periodic conditions and the residues that satisfy them all.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from math import lcm
 
-from rnnc.analysis.timing import dominant
+from rnnc.analysis.lattice import is_periodic, residues
 from rnnc.ir.domain import Domain
 from rnnc.ir.poly import Floor, Poly
+
+# Residues of a longer period are not told apart.
+_LONGEST_PERIOD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Longest:
     @staticmethod
     def of(values: Iterable[Poly], logs: Iterable[tuple[str, Poly]] = ()) -> Longest:
         kept = {_from_one(value): value for value in values}
-        largest = dominant(tuple(excess for excess in kept if not _never_positive(excess)))
+        largest = _largest(excess for excess in kept if not _never_positive(excess))
         return Longest(tuple(kept[excess] for excess in largest), tuple(dict.fromkeys(logs)))
 
     @staticmethod
@@ -77,23 +80,76 @@ def _never_positive(excess: Poly) -> bool:
 
 
 def _never_negative(excess: Poly) -> bool:
-    """As far as can be seen with floors at 0, or at their numerators where they count against."""
+    """As far as can be seen with floors that count in favour at 0, or at the least they can be."""
+    return any(_is_above_minus_one(excess, at_least) for at_least in (False, True))
+
+
+def _is_above_minus_one(excess: Poly, at_least: bool) -> bool:
+    """Whether a value is: as an integer it is then not negative.
+
+    floor(n/d) lies between (n - d + 1)/d and n/d; unless `at_least`, it is taken to be 0 or more.
+    """
     scale = lcm(*(floor.denominator for floor in excess.floors))
     least = Poly()
     for monomial, coefficient in excess.terms:
         atoms = [atom for atom, _ in monomial if isinstance(atom, Floor)]
         if not atoms:
             least = least + Poly(((monomial, coefficient),)) * scale
-        elif coefficient < 0:
+        elif coefficient < 0 or at_least:
             if len(monomial) > 1 or monomial[0][1] > 1:
                 return False
-            least = least + atoms[0].numerator * (coefficient * scale // atoms[0].denominator)
-    return all(coefficient >= 0 for _, coefficient in least.terms)
+            [floor] = atoms
+            end = floor.numerator - (floor.denominator - 1) * (coefficient > 0)
+            least = least + end * (coefficient * scale // floor.denominator)
+    growing = (coefficient >= 0 for monomial, coefficient in least.terms if monomial)
+    return all(growing) and least.offset > -scale
+
+
+def _largest(values: Iterable[Poly]) -> Sequence[Poly]:
+    """Those values that no other one is always at least equal to; of equal ones the first."""
+    kept: list[Poly] = []
+    for value in values:
+        if not any(_never_negative(other - value) for other in kept):
+            kept = [other for other in kept if not _never_negative(value - other)]
+            kept.append(value)
+    return kept
 
 
 def _from_one(value: Poly) -> Poly:
     """The value in terms of what each name exceeds 1 by: no term of it is ever negative."""
     return value.substitute({name: Poly.of(name) + 1 for name in value.names})
+
+
+def by_residues(value: Poly, points: Domain) -> Iterator[tuple[Poly, Domain]]:
+    """The value over each residue that conditions leave to a dim: floors of it are whole there.
+
+    The dim then counts the points of its residue.
+    """
+    for dim in points.dims:
+        conditions = [c for c in points.constraints if is_periodic(c, dim.name)]
+        found = residues(conditions, dim.name) if conditions else None
+        if found is None or dim.lower is None or dim.upper is None:
+            continue
+        own = [f.denominator for f in value.floors if f.numerator.names == (dim.name,)]
+        period = lcm(found[0], *own)
+        if period > _LONGEST_PERIOD:
+            continue
+        rest = tuple(c for c in points.constraints if c not in conditions)
+        for residue in range(period):
+            if residue % found[0] in found[1]:
+                first = -((residue - dim.lower) // period)
+                stop = (dim.upper - 1 - residue) // period + 1
+                dims = (
+                    replace(dim, lower=first, upper=stop) if other is dim else other
+                    for other in points.dims
+                )
+                at = {dim.name: Poly.of(dim.name) * period + residue}
+                yield from by_residues(
+                    value.substitute(at),
+                    Domain(tuple(dims), tuple(c.substitute(at) for c in rest)),
+                )
+        return
+    yield value, points
 
 
 def greatest(value: Poly, points: Domain) -> Poly | None:

@@ -13,6 +13,7 @@ from rnnc.analysis.longest import Longest
 from rnnc.analysis.recurrences import Recurrences
 from rnnc.driver import Compilation, Request, StaticValue, standard_source
 from rnnc.ir.graph import Graph
+from rnnc.ir.poly import Poly
 from rnnc.ir.signature import extent_names
 from rnnc.passes.bind_sizes import BindSizes
 from rnnc.passes.complete_variables import CompleteVariables
@@ -31,8 +32,9 @@ LINEAR = {
     "s4d",
 }
 
-# A recurrence is said to wait for another one as a whole. The first evaluation of this decoder need
-# not wait, for its bottom layer sees the encoder from the second step on: one step takes one less.
+# A recurrence waits for another one as a whole (docs/schedules.md). The first evaluation of this
+# decoder need not wait, for its bottom layer sees the encoder from the second step on: one step
+# takes one less.
 FIRST_IS_FREE = {"gnmt"}
 
 # Kalchbrenner et al. 2015, section 3.2: the prioritized side is computed last, from the others. In
@@ -85,6 +87,20 @@ def test_every_chain_and_every_point(file: str, model: str) -> None:
             expected = (chain, oracle.count(extents), oracle.kept(extents))
             formulas = (paths.longest, counted, kept)
             assert tuple(f.evaluate(extents) for f in formulas) == expected, (depth, extents)
+
+
+# Groups that are due every so many steps, the first of them often or seldom.
+PERIODS = [(2, 4, 8), (3, 6, 12), (3, 3, 3), (2, 3, 6), (4, 6, 8), (6, 4, 2)]
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_what_is_kept_is_no_evaluation(period: tuple[int, ...]) -> None:
+    graph = written("clockwork", "clockwork", len(period), period=period)
+    oracle = Evaluations.of(graph, {"T": 2 * max(period)})
+    found = critical_path(CompleteVariables().run(graph))
+    assert str(found) == str((Poly.of("T") + min(period) - 1) // min(period))
+    for steps in range(1, 2 * max(period)):
+        assert found.evaluate({"T": steps}) == oracle.longest({"T": steps})
 
 
 # Model, depth, and the critical path that its paper or the literature gives it.
