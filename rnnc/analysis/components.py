@@ -27,12 +27,14 @@ class Exit:
     """A loop may end when statement `node`, at its points of `delay` waves ago, is `value` in all
     rows: at every later index of `dim` it is so as well.
 
-    What is left of the loop are the `filled` statements: a constant, or what is one step behind.
+    Nothing is to be computed from `lag` behind that index on. What is left of the loop are the
+    `filled` statements: a constant, or what is one step behind.
     """
 
     node: str
     value: bool
     dim: str
+    lag: int
     delay: int
     filled: tuple[Node, ...]
 

@@ -25,6 +25,8 @@ from rnnc.weights import BYTES, WeightType
 _LIKELY = 100
 # Both must be served well: one sequence at a time, and many.
 _BATCHES = (1, 32)
+# The part of its waves that a loop goes through which may end early: nobody knows.
+_UNTIL_STOPPED = 0.5
 # Estimates that differ by less say nothing.
 _CLEARLY = 0.83
 
@@ -101,13 +103,19 @@ class CostModel:
         products = [found for name in component.nodes for found in self.products(name, times)]
         if component.kind in ("parallel", "chain"):
             stored = sum(8 * found.points * batch * found.result for found in products)
-            work = sum(self.phase(found, 1, batch, 0) for found in products)
+            size = sum(found.points * found.size for found in products) * batch
+            # Alone, all of them share it; in a loop, what is large enough.
+            shared = bool(products) and (times == 1 or size >= machine.worth_sharing)
+            cores = machine.cores if shared or not products else 1
+            again = sum(4 * found.weights * found.size for found in products) if times > 1 else 0
+            work = sum(self.phase(found, 1, batch, again / cores) for found in products)
             moved = stored / machine.bandwidth(stored)
-            return machine.barrier * bool(products) + (work + moved) / machine.cores
+            return machine.barrier * shared + (work + moved) / cores
         assert component.waves is not None
         waves = max(1, component.waves.evaluate(self.extents))
+        turns = waves if component.until is None else max(1, waves * _UNTIL_STOPPED)
         if component.kind == "split":
-            return waves * self.seconds(component.inner, batch, times * waves)
+            return turns * self.seconds(component.inner, batch, times * waves)
         wave = sum(found.points * found.size for found in products) * batch / waves
         shared = wave >= machine.worth_sharing
         cores = machine.cores if shared else 1
@@ -115,7 +123,7 @@ class CostModel:
         work = sum(self.phase(found, waves, batch, resident) for found in products)
         kernels = len({found.vector for found in products})
         overhead = machine.barrier * shared + machine.kernel * kernels
-        return waves * (overhead + work / cores)
+        return turns * (overhead + work / cores)
 
     def chunks(self, component: Component, states: int = 1) -> int:
         """Into how many parts that run at once an affine chain is best cut; 1: not at all.

@@ -12,7 +12,7 @@ from inside or outside of the loop, takes another branch where the statement has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,21 +33,6 @@ _EXACT = frozenset(("and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge"))
 _ABSORBING: Mapping[str, bool] = {"and": False, "or": True}
 # How far behind a point the statement may be looked at: `h[t-1] if done[t-1] else ...`.
 _LAGS = (0, 1)
-
-
-def with_exits(
-    graph: Graph, components: Iterable[Component], around: tuple[str, ...] = ()
-) -> tuple[Component, ...]:
-    """The components, with what ends their loops early, inside loops along the dims `around`."""
-    found: list[Component] = []
-    for component in components:
-        made = replace(component, until=exit_of(graph, component, around))
-        dim = single_dim(component) if component.kind == "split" else None
-        if dim is not None and component.levels is None:
-            inner = with_exits(graph, component.inner, (*around, dim))
-            made = replace(made, inner=inner)
-        found.append(made)
-    return tuple(found)
 
 
 def single_dim(component: Component) -> str | None:
@@ -133,7 +118,7 @@ class Stopped:
             return None
         if not self.dead([name for name in self.component.nodes if name not in exact]):
             return None
-        return Exit(self.node.id, self.value, self.dim, delay, tuple(filled))
+        return Exit(self.node.id, self.value, self.dim, self.lag, delay, tuple(filled))
 
     def is_alone(self, filled: set[str]) -> bool:
         """Whether each variable is filled by one statement: two would have to take turns."""

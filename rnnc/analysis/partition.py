@@ -92,6 +92,11 @@ class Partition:
                 found.setdefault(part, []).append(edge)
         return {part: tuple(edges) for part, edges in found.items()}
 
+    def recurrences_before(self, part: Part) -> tuple[Part, ...]:
+        """The recurrences that a part needs, the nearest first."""
+        needed = nx.ancestors(self._structure, part)
+        return tuple(p for p in reversed(self.parts) if p in needed and self.is_recurrence(p))
+
     def producer(self, part: Part) -> Part | None:
         """The recurrence that feeds a part, with no other between; None if not just one does."""
         found: dict[Part, None] = {}

@@ -24,7 +24,8 @@ from rnnc.analysis.components import joint
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
-from rnnc.analysis.early_exit import with_exits
+from rnnc.analysis.early_exit import exit_of, single_dim
+from rnnc.analysis.ending import ending, ends, may_stop, urgent
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import STATES, chains
 from rnnc.analysis.merging import merged
@@ -51,8 +52,6 @@ def schedule(graph: Graph, options: Options | None = None) -> Schedule:
         if best is None or cost.better(found, best):
             best = found
     assert best is not None
-    if options.order != "sequential":
-        best = with_exits(graph, best)
     return Schedule(space.dims, best)
 
 
@@ -70,11 +69,17 @@ class Scheduler:
         options: Options,
         around: tuple[str, ...] = (),
         turns: int = 1,
+        rows: tuple[str, ...] | None = (),
     ) -> None:
         self.space, self.cost, self.options = space, cost, options
         self.dims = space.dims
         # The dims of the loops around what is scheduled, and how often these turn in all.
         self.around, self.turns = around, turns
+        # Those dims, if in each turn all statements have the same index of them: then a loop inside
+        # may end early.
+        self.rows = None if options.order == "sequential" else rows
+        # What was united to one that does.
+        self.loops: dict[tuple[str, ...], Component] = {}
 
     def components(
         self, nodes: Sequence[str], edges: Sequence[Dependence]
@@ -87,6 +92,7 @@ class Scheduler:
         partition = Partition.of(nodes, edges)
         if self.options.order == "wavefront":
             partition = merged(partition, self.space)
+        partition = self.ending(partition)
         levels: dict[tuple[int, bool], list[Component]] = {}
         for part in partition.parts:
             own = partition.inside(part)
@@ -98,6 +104,20 @@ class Scheduler:
         return tuple(found)
 
     def component(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component:
+        """A recurrence, in loops that end early where they can and that pays."""
+        if nodes in self.loops:
+            return self.loops[nodes]
+        made = self.with_exit(self.ordered(nodes, edges))
+        if self.rows is None:
+            return made
+        if made.kind in ("affine", "chain") and not ends(made):
+            found = self.ending_inside(nodes, edges)
+            # That nothing is left to do, no estimate knows before: it must not cost more than that.
+            if found is not None and not self.cost.better([made], [found], self.turns):
+                return found
+        return made
+
+    def ordered(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component:
         """A recurrence: an outer loop where the order asks for one, else one vector."""
         if self.options.order != "sequential":
             leveled = self.leveled(nodes, edges)
@@ -140,6 +160,73 @@ class Scheduler:
                 return replace(made, levels=dim)
         return None
 
+    def with_exit(self, component: Component) -> Component:
+        if self.rows is None:
+            return component
+        return replace(component, until=exit_of(self.space.graph, component, self.rows))
+
+    # ---- loops that end early ------------------------------------------------------------------
+
+    def ending(self, partition: Partition) -> Partition:
+        """Unites what can be one loop that may end early, where that pays."""
+        if self.rows is None:
+            return partition
+        for part in partition.parts:
+            if part not in partition.parts or not may_stop(self.space.graph, part, self.rows):
+                continue
+            found = ending(partition, part, self.loop_that_ends)
+            if found is None:
+                continue
+            wider, union, made = found
+            apart = [
+                self.component(other, own) if own else Component("parallel", other)
+                for other in partition.parts
+                if other[0] in union
+                for own in [partition.inside(other)]
+            ]
+            if not self.cost.better(apart, [made], self.turns):
+                partition, self.loops[union] = wider, made
+        return partition
+
+    def loop_that_ends(
+        self, nodes: tuple[str, ...], edges: Sequence[Dependence]
+    ) -> Component | None:
+        """One index of a dim after another, with an early exit."""
+        assert self.rows is not None
+        for number, dim in enumerate(self.dims):
+            if dim in self.rows or not may_stop(self.space.graph, nodes, self.rows):
+                continue
+            for sign in (1, -1):
+                alpha = self.space.unit(number, sign)
+                found = self.split_along(nodes, edges, alpha)
+                if found is None or found.until is None:
+                    continue
+                if found.until.lag == 0:  # what is looked at should run before what it may save
+                    wanted = urgent(found.until.node, edges, alpha)
+                    sooner = self.split_along(nodes, edges, alpha, wanted)
+                    return found if sooner is None or sooner.until is None else sooner
+                return found
+        return None
+
+    def ending_inside(
+        self, nodes: tuple[str, ...], edges: Sequence[Dependence]
+    ) -> Component | None:
+        """The best outer loop along one dim with a loop inside that may end early."""
+        best: Component | None = None
+        for number, dim in enumerate(self.dims):
+            if all(edge.stands(number) for edge in edges):
+                continue
+            assert self.rows is not None
+            if not may_stop(self.space.graph, nodes, (*self.rows, dim)):
+                continue
+            for sign in (1, -1):
+                made = self.split_along(nodes, edges, self.space.unit(number, sign))
+                if made is None or not ends(made):
+                    continue
+                if best is None or self.cost.better([made], [best], self.turns):
+                    best = made
+        return best
+
     # ---- several recurrences ------------------------------------------------------------------
 
     def together(self, components: Sequence[Component]) -> Iterable[Component]:
@@ -177,13 +264,18 @@ class Scheduler:
         return replace(best[1], conflict=conflict)
 
     def carried(
-        self, nodes: Sequence[str], edges: Sequence[Dependence], alpha: Rational
+        self,
+        nodes: Sequence[str],
+        edges: Sequence[Dependence],
+        alpha: Rational,
+        wanted: Sequence[Arc] = (),
     ) -> tuple[dict[str, Fraction], list[Dependence]] | None:
-        """Offsets with which no dependence runs backwards, and those that alpha leaves inside."""
+        """Offsets with which no dependence runs backwards, nor any of `wanted`, and those that
+        alpha leaves inside."""
         if any(dot(alpha, ray) < 0 for edge in edges for ray in edge.rays):
             return None
         weak = [Arc(a.source, a.reader, a.distance, 0, a.text) for a in arcs_of(edges)]
-        gamma, cycle = offsets(nodes, weak, alpha)
+        gamma, cycle = offsets(nodes, [*weak, *wanted], alpha)
         if cycle:
             return None
         loose = [
@@ -197,24 +289,30 @@ class Scheduler:
         return gamma, loose
 
     def split_along(
-        self, nodes: tuple[str, ...], edges: Sequence[Dependence], alpha: Rational
+        self,
+        nodes: tuple[str, ...],
+        edges: Sequence[Dependence],
+        alpha: Rational,
+        wanted: Sequence[Arc] = (),
     ) -> Component | None:
         """An outer loop along alpha, and what it leaves scheduled inside; None if not legal."""
-        found = self.carried(nodes, edges, alpha)
+        found = self.carried(nodes, edges, alpha, wanted)
         if found is None or len(found[1]) == len(edges):
             return None
         gamma, loose = found
-        outer = self.space.along(nodes, alpha, gamma)
+        outer = replace(self.space.along(nodes, alpha, gamma), kind="split")
         steps = [dim for dim, value in zip(self.dims, alpha, strict=True) if value]
         around = (*self.around, *steps) if len(steps) == 1 else self.around
         assert outer.waves is not None
         turns = self.turns * max(1, outer.waves.evaluate(self.cost.extents))
+        row = single_dim(outer)
+        rows = None if row is None or self.rows is None else (*self.rows, row)
         try:
-            inside = Scheduler(self.space, self.cost, self.options, around, turns)
+            inside = Scheduler(self.space, self.cost, self.options, around, turns, rows)
             inner = inside.inner(nodes, loose)
         except DiagnosticError:
             return None
-        return replace(outer, kind="split", inner=inner)
+        return self.with_exit(replace(outer, inner=inner))
 
     def inner(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> tuple[Component, ...]:
         """What an outer loop leaves to be scheduled: point by point, all of it stays together

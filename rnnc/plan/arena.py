@@ -65,6 +65,9 @@ def touched(step: Step) -> Iterator[str]:
             yield from touched(inner)
         if isinstance(step, Levels):
             yield from (step.level, step.points, step.rows, step.ends)
+        elif step.until is not None:
+            yield step.until.buffer
+            yield from touched(step.until.rest)
         return
     for kernel in step.kernels:
         yield from (store.buffer for store in (*kernel.stores, *kernel.last))

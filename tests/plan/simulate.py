@@ -37,9 +37,8 @@ def tag_of(buffer: Buffer) -> str:
     return f"#{buffer.name}"
 
 
-def unwritten(buffer: Buffer) -> float:
-    """What a buffer holds before anything was written."""
-    return {"real": np.nan, "int": -12345, "bool": 0}[buffer.dtype]
+# What a buffer holds before anything was written.
+UNWRITTEN: dict[str, float] = {"real": np.nan, "int": -12345, "bool": 0}
 
 
 class Simulator:
@@ -67,6 +66,7 @@ class Simulator:
                 self.memory[tag_of(buffer)] = np.full(self.memory[buffer.name].shape, _NOBODY)
         self.read: dict[str, Array] = {}  # in this phase: the index wanted of each slot
         self.waves: dict[str, int] = {}  # how often each loop was gone through, in all
+        self.points_of: dict[str, int] = {}  # at how many points each kernel was computed
         self.in_chain = False
         # Where every row is as long as the arrays, no point computes what nobody asked for.
         self.tagged = all(np.all(self.lengths[name] == extents[name]) for name in extents)
@@ -74,7 +74,7 @@ class Simulator:
     def allocate(self, buffer: Buffer) -> Array:
         dims = [max(0, dim.stored.evaluate(self.extents)) for dim in buffer.dims]
         shape = (*dims, *((self.batch,) if buffer.batched else ()), *buffer.shape)
-        return np.full(shape, unwritten(buffer), DTYPES[buffer.dtype])
+        return np.full(shape, UNWRITTEN[buffer.dtype], DTYPES[buffer.dtype])
 
     def run(self) -> None:
         for step in self.plan.steps:
@@ -87,6 +87,7 @@ class Simulator:
                     self.step(inner, env | {step.variable: wave})
                 self.waves[step.variable] = self.waves.get(step.variable, 0) + 1
                 if step.until is not None and self.stopped(step.until, step.variable, env, wave):
+                    self.leave_out(step, env, wave + 1)
                     self.step(step.until.rest, env | {ended(step.variable): wave + 1})
                     return
             return
@@ -108,6 +109,27 @@ class Simulator:
                 wanted = self.read[name][place]
                 assert np.all((wanted == _NOBODY) | (wanted == value)), (name, wanted, value)
             self.memory[name][place] = value
+
+    def leave_out(self, loop: Waves, env: dict[str, int], first: int) -> None:
+        """Nobody looks at what the waves from `first` on would have written: it becomes nothing."""
+        rest = () if loop.until is None else loop.until.rest.kernels
+        filled = {store.value for kernel in rest for store in kernel.stores}
+        for wave in range(first, loop.count.evaluate(env)):
+            here = env | {loop.variable: wave}
+            for step in loop.body:
+                if isinstance(step, Waves):
+                    self.leave_out(step, here, 0)
+                    continue
+                assert isinstance(step, Phase)
+                for kernel in step.kernels:
+                    for point in self.points(kernel, here, 0):
+                        full, inside = self.space(kernel, point)
+                        nothing = {
+                            d.name: np.full(full, UNWRITTEN[d.dtype]) for d in kernel.defines
+                        }
+                        stores = tuple(s for s in kernel.stores if s.value not in filled)
+                        for name, place, value in self.writes(stores, inside, nothing):
+                            self.memory[name][place] = value
 
     def stopped(self, until: Until, variable: str, env: dict[str, int], wave: int) -> bool:
         """Whether the waves that are left have nothing to do."""
@@ -133,7 +155,7 @@ class Simulator:
             for store in (*kernel.stores, *kernel.last):
                 for other in self.rooms.get(store.buffer, ()):
                     if other.name != store.buffer:
-                        self.memory[other.name][...] = unwritten(other)
+                        self.memory[other.name][...] = UNWRITTEN[other.dtype]
 
     def levels(self, step: Levels, env: dict[str, int]) -> None:
         """Level by level; in each, its points and rows."""
@@ -201,6 +223,7 @@ class Simulator:
     ) -> tuple[dict[str, Array], list[Write]]:
         """The values of the defines, and what they write where."""
         full, env = self.space(kernel, point)
+        self.points_of[kernel.name] = self.points_of.get(kernel.name, 0) + 1
         local = dict(carried)
         for define in kernel.defines:
             value = self.value(define.value, env, local)
