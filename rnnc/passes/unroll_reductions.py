@@ -6,7 +6,8 @@ becomes
     a[t] = pick{axis=0, at=0}(b[t]) + pick{axis=0, at=1}(b[t])
 
 Legal always (the terms keep their order). It pays where the terms differ in more than the index:
-each then meets its own neighbour or weight without a test.
+each then meets its own neighbour or weight without a test. The states of a recurrence that the
+reduction is no part of are not copied into the terms: they are computed, and there, in any case.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar, cast
+
+import networkx as nx
 
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Graph, Node, Op, Operand
@@ -34,12 +37,20 @@ class UnrollReductions:
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)
+        cycle_of = {
+            name: cycle[0]
+            for cycle in map(sorted, nx.strongly_connected_components(graph.structure))
+            if len(cycle) > 1
+            for name in cycle
+        }
         for node in graph.nodes:
             if node.op.name == "reduce_axis":
                 unroll_axis(rewriter, node, self.limit)
             points = static_points(node, self.limit)
             if points is not None:
-                unroll(rewriter, rewriter[node.id], points)
+                own = cycle_of.get(node.id)
+                finished = frozenset(name for name, cycle in cycle_of.items() if cycle != own)
+                unroll(Terms(rewriter, finished), rewriter[node.id], points)
         return rewriter.finish()
 
 
@@ -101,68 +112,79 @@ def fold(rewriter: Rewriter, node: Node, kind: str, terms: list[Operand]) -> Non
     rewriter.put(replace(node, op=combine, operands=(total, terms[-1]), bound=None))
 
 
-def unroll(rewriter: Rewriter, node: Node, points: list[dict[str, int]]) -> None:
-    terms = [instance(rewriter, node.operands[0], point) for point in points]
+def unroll(terms: Terms, node: Node, points: list[dict[str, int]]) -> None:
+    rewriter = terms.rewriter
+    made = [terms.instance(node.operands[0], point) for point in points]
     if node.op.name == "reduce":
-        if len(terms) == 1:
+        if len(made) == 1:
             only = op("cast", dtype=node.type.dtype)
-            rewriter.put(replace(node, op=only, operands=(terms[0],), bound=None))
+            rewriter.put(replace(node, op=only, operands=(made[0],), bound=None))
         else:
-            fold(rewriter, node, cast(str, node.op["kind"]), terms)
+            fold(rewriter, node, cast(str, node.op["kind"]), made)
     elif node.op.name == "stack_points":
-        rewriter.put(replace(node, op=op("stack"), operands=tuple(terms), bound=None))
+        rewriter.put(replace(node, op=op("stack"), operands=tuple(made), bound=None))
     else:
-        rewriter.put(replace(node, op=op("concat", axis=0), operands=tuple(terms), bound=None))
+        rewriter.put(replace(node, op=op("concat", axis=0), operands=tuple(made), bound=None))
 
 
-def instance(rewriter: Rewriter, operand: Operand, point: dict[str, int]) -> Operand:
-    """The term at one bound point: the body's nodes again, with the bound dims gone.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Writes the terms of a reduction out; what is `finished` has its value already."""
 
-    Only nodes that carry the bound dims are copied; what they read elsewhere is shared.
-    """
-    values: dict[str, PolyLike] = dict(point)
-    body = rewriter[operand.source]
-    access = moved(operand, values)
-    if body.op.name in ("merge", "input", "param") or not set(point) & set(body.domain.names):
-        return access
-    copied = copy_at(rewriter, body, values)
-    kept = tuple(
-        index
-        for name, index in zip(body.domain.names, access.access, strict=True)
-        if name not in point
-    )
-    return Operand(copied.id, kept)
+    rewriter: Rewriter
+    finished: frozenset[str]
 
+    def instance(self, operand: Operand, point: dict[str, int]) -> Operand:
+        """The term at one bound point: the body's nodes again, with the bound dims gone.
 
-def copy_at(rewriter: Rewriter, node: Node, values: dict[str, PolyLike]) -> Node:
-    """The node at fixed values of some of its dims."""
-    operands: list[Operand] = []
-    moved_node = bind(node, values)
-    dims = tuple(dim for dim in moved_node.domain.dims if dim.name not in values)
-    constraints = tuple(c for c in moved_node.domain.constraints if c.poly.constant is None)
-    domain = Domain(dims, constraints)
-    for original, read in zip(node.operands, moved_node.operands, strict=True):
-        source = rewriter[original.source]
-        fixed = {
-            name: index
-            for name, index in zip(source.domain.names, original.access, strict=True)
-            if name in values and index == Poly.of(name)
-        }
-        if fixed and source.op.name not in ("merge", "input", "param"):
-            inner = copy_at(rewriter, source, {name: values[name] for name in fixed})
-            kept = tuple(
-                index
-                for name, index in zip(source.domain.names, read.access, strict=True)
-                if name not in fixed
-            )
-            operands.append(Operand(inner.id, kept))
-        else:
-            operands.append(read)
-    return rewriter.derive(
-        moved_node,
-        Op(moved_node.op.name, moved_node.op.attributes),
-        tuple(operands),
-        type=moved_node.type,
-        domain=domain,
-        bound=moved_node.bound,
-    )
+        Only nodes that carry the bound dims are copied; what they read elsewhere is shared.
+        """
+        values: dict[str, PolyLike] = dict(point)
+        body = self.rewriter[operand.source]
+        access = moved(operand, values)
+        if self.has_value(body) or not set(point) & set(body.domain.names):
+            return access
+        copied = self.copy_at(body, values)
+        kept = tuple(
+            index
+            for name, index in zip(body.domain.names, access.access, strict=True)
+            if name not in point
+        )
+        return Operand(copied.id, kept)
+
+    def has_value(self, node: Node) -> bool:
+        """Whether reading a node at one point costs nothing."""
+        return node.op.name in ("merge", "input", "param") or node.id in self.finished
+
+    def copy_at(self, node: Node, values: dict[str, PolyLike]) -> Node:
+        """The node at fixed values of some of its dims."""
+        operands: list[Operand] = []
+        moved_node = bind(node, values)
+        dims = tuple(dim for dim in moved_node.domain.dims if dim.name not in values)
+        constraints = tuple(c for c in moved_node.domain.constraints if c.poly.constant is None)
+        domain = Domain(dims, constraints)
+        for original, read in zip(node.operands, moved_node.operands, strict=True):
+            source = self.rewriter[original.source]
+            fixed = {
+                name: index
+                for name, index in zip(source.domain.names, original.access, strict=True)
+                if name in values and index == Poly.of(name)
+            }
+            if fixed and not self.has_value(source):
+                inner = self.copy_at(source, {name: values[name] for name in fixed})
+                kept = tuple(
+                    index
+                    for name, index in zip(source.domain.names, read.access, strict=True)
+                    if name not in fixed
+                )
+                operands.append(Operand(inner.id, kept))
+            else:
+                operands.append(read)
+        return self.rewriter.derive(
+            moved_node,
+            Op(moved_node.op.name, moved_node.op.attributes),
+            tuple(operands),
+            type=moved_node.type,
+            domain=domain,
+            bound=moved_node.bound,
+        )
