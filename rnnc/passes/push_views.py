@@ -7,17 +7,22 @@ becomes
 Legal because element j of a pointwise result needs only element j of the operands, and row j of a
 product only row j of the left factor. Views of parameters and stored values cost nothing: a kernel
 reads them in place. Views of inputs, merges, cumulative sums and transforms stay where they are.
+
+It pays while it saves work or leaves vectors. What others read as well is computed in any case: a
+pick does not compute one element of a product again, nor, where it picks another one at every
+point, of any vector. Inside a recurrence it does: what it picks from would be a wave of its own.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_pointwise, op
 from rnnc.ir.poly import Poly
-from rnnc.passes.rewrite import Rewriter, moved, point_of
+from rnnc.passes.rewrite import Rewriter, cycles, moved, point_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +30,27 @@ class PushViews:
     name: ClassVar[str] = "push-views"
 
     def run(self, graph: Graph) -> Graph:
-        rewriter = Rewriter.of(graph)
-        pending = [node.id for node in graph.nodes if node.op.name in ("slice", "pick")]
+        rewriter, inside = Rewriter.of(graph), cycles(graph)
+        pending = deque(node.id for node in graph.nodes if node.op.name in ("slice", "pick"))
         while pending:
-            view = rewriter[pending.pop()]
-            if view.op.name in ("slice", "pick"):
+            view = rewriter[pending.popleft()]
+            if view.op.name in ("slice", "pick") and (
+                view.id in inside or pays(graph, rewriter, view)
+            ):
                 pending += push(rewriter, view)
         return rewriter.finish()
+
+
+def pays(graph: Graph, rewriter: Rewriter, view: Node) -> bool:
+    """Whether a view of something computed is better computed by itself."""
+    source = rewriter[view.operands[0].source]
+    if view.op.name != "pick" or source.id not in graph:
+        return True
+    varies = cast(Poly, view.op["at"]).constant is None
+    alone = len({reader.id for reader, _ in graph.readers(source.id)}) == 1
+    if source.op.name == "matmul":
+        return view.type.rank > 0 or (alone and not varies)
+    return alone or not varies or not is_pointwise(source.op)
 
 
 def push(rewriter: Rewriter, view: Node) -> list[str]:

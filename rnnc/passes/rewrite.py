@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
+import networkx as nx
+
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Builder, DataIndex, Graph, Index, Node, Op, Operand, Output
 from rnnc.ir.ops import infer
@@ -53,6 +55,12 @@ def moved(operand: Operand, values: Mapping[str, PolyLike]) -> Operand:
         for index in operand.access
     )
     return replace(operand, access=access)
+
+
+def cycles(graph: Graph) -> dict[str, str]:
+    """The nodes that read themselves through others; those of one cycle have the same value."""
+    parts = map(sorted, nx.strongly_connected_components(graph.structure))
+    return {name: part[0] for part in parts if len(part) > 1 for name in part}
 
 
 def identity(domain: Domain) -> tuple[Index, ...]:

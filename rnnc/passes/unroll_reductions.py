@@ -16,14 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar, cast
 
-import networkx as nx
-
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Graph, Node, Op, Operand
 from rnnc.ir.ops import op
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.passes.bind_sizes import bind
-from rnnc.passes.rewrite import Rewriter, identity, moved
+from rnnc.passes.rewrite import Rewriter, cycles, identity, moved
 
 COMBINERS = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 
@@ -37,12 +35,7 @@ class UnrollReductions:
 
     def run(self, graph: Graph) -> Graph:
         rewriter = Rewriter.of(graph)
-        cycle_of = {
-            name: cycle[0]
-            for cycle in map(sorted, nx.strongly_connected_components(graph.structure))
-            if len(cycle) > 1
-            for name in cycle
-        }
+        cycle_of = cycles(graph)
         for node in graph.nodes:
             if node.op.name == "reduce_axis":
                 unroll_axis(rewriter, node, self.limit)
