@@ -1,9 +1,10 @@
-# Two commands need nothing but Python 3.11 or later, a C compiler and make:
+# These need nothing but Python 3.11 or later, a C compiler and make:
 #
 #   make demo    compiles a stacked LSTM, checks it, times it
 #   make test    runs the tests
+#   make bench   times networks against torch, JAX, ONNX Runtime and OpenVINO
 #
-# Both set up a virtual environment first; VENV says where, PYTHON with which interpreter.
+# They set up a virtual environment first; VENV says where, PYTHON with which interpreter.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -17,7 +18,7 @@ TORCH := torch==2.13.0+cpu
 .PHONY: help demo test lint bench clean
 
 help:
-	@sed -n '3,6s/^#\s\{0,3\}//p' Makefile
+	@sed -n '3,7s/^#\s\{0,3\}//p' Makefile
 
 demo: $(VENV)/rnnc-installed
 	@$(BIN)/rnnc demo examples/stacked_lstm.rnn
@@ -31,7 +32,8 @@ lint: $(VENV)/rnnc-test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/rnnc-bench-installed
-	$(BIN)/python benchmarks/lstm.py --output $(VENV)/lstm.json
+	$(BIN)/python benchmarks/peers.py --threads 2 --output $(VENV)/peers-2.json
+	$(BIN)/python benchmarks/peers.py --threads 1 --output $(VENV)/peers-1.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -55,7 +57,7 @@ $(VENV)/rnnc-test-installed: pyproject.toml | $(VENV)/bin/python
 	@touch $(VENV)/rnnc-installed $@
 
 $(VENV)/rnnc-bench-installed: $(VENV)/rnnc-installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check onnx onnxruntime
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' || \
-	  echo "No $(TORCH) here (pip says why above): the benchmark leaves torch out."
+	@for peer in onnx onnxruntime openvino jax matplotlib '$(TORCH)'; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$peer" || \
+	  echo "No $$peer here (pip says why above): the benchmark leaves it out."; done
 	@touch $@

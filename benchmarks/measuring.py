@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+_NEAR = 2**19  # bytes that the cache of one core holds on every processor of today
+
 
 class Peaks:
     """The processor's rates, measured by a C program."""
@@ -31,12 +33,22 @@ class Peaks:
     def floor_ms(self, flops: float, read: float, resident: float) -> float:
         """Milliseconds in which nobody can do so much: flops, or bytes read.
 
-        They are read again and again from `resident` bytes, of which each thread has its share.
+        They are read again and again from `resident` bytes, of which each thread has its share. Of
+        a share that its own cache does not hold, `_NEAR` bytes are found there all the same: who
+        reads backwards every other time begins with what was read last.
         """
-        share = max(16, int(resident) // self.threads >> 10)
-        if share not in self._bandwidth:
-            self._bandwidth[share] = self._measure(share)[1]
-        return max(flops / (self.gflops * 1e9), read / (self._bandwidth[share] * 1e9)) * 1e3
+        share = max(16 << 10, int(resident) // self.threads)
+        near = min(1.0, _NEAR / share)
+        seconds = near * read / self._rate(min(share, _NEAR))
+        if near < 1:
+            seconds += (1 - near) * read / self._rate(share)
+        return max(flops / (self.gflops * 1e9), seconds) * 1e3
+
+    def _rate(self, size: int) -> float:
+        """Bytes a second of all threads, each reading its own `size` bytes."""
+        if size not in self._bandwidth:
+            self._bandwidth[size] = self._measure(size >> 10)[1] * 1e9
+        return self._bandwidth[size]
 
 
 def interleaved(
@@ -44,12 +56,14 @@ def interleaved(
     rounds: int,
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
+    pause: float = 0.0,
 ) -> dict[str, list[float]]:
-    """Milliseconds of single calls, by turns: in each round, each call again and again for about
-    `seconds`, at least twice, the first of which does not count."""
+    """Milliseconds of single calls, by turns: in each round, after `pause` seconds each, each call
+    again and again for about `seconds`, at least twice, the first of which does not count."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            time.sleep(pause)
             call()
             end = time.perf_counter() + seconds
             while True:

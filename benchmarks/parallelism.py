@@ -21,15 +21,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from floor import work
 from measuring import Peaks, interleaved
 
-from rnnc.analysis.components import Component
-from rnnc.analysis.cost import CostModel, varies
 from rnnc.analysis.orders import Order
 from rnnc.driver import Compilation, Request, StaticValue, read_source, standard_source
 from rnnc.ir.graph import Graph
@@ -38,8 +36,6 @@ from rnnc.sampling import Array, random_inputs, random_parameters
 ROUNDS, SECONDS = 8, 0.05
 # Sums in another order differ by rounding, which a long recurrence carries on.
 TOLERANCE = 1e-3
-# Bytes that a core may find in its own cache however much is read: odd waves go backwards.
-NEAR = 2**19
 WIDTH: dict[str, StaticValue] = {"X": 256, "H": 256}
 
 
@@ -101,50 +97,6 @@ def inputs(case: Case, graph: Graph) -> dict[str, Array]:
     return found
 
 
-# ---- the floor ----------------------------------------------------------------------------------
-
-
-def floor_ms(case: Case, compilation: Compilation, peaks: Peaks) -> float:
-    """Of the matrix products that a model needs, in the waves that were chosen."""
-    graph = compilation.completed
-    extents = CostModel.of(graph, {**graph.values, **case.extents}).extents
-    flops = read = resident = 0.0
-    for component, waves, around in loops(case, compilation.schedule.components, extents, 1):
-        here = 0.0
-        for node in map(graph.__getitem__, component.nodes):
-            if node.op.name != "matmul":
-                continue
-            sources = [graph[operand.source] for operand in node.operands]
-            sizes = [prod(size.constant or 1 for size in one.type.shape) for one in sources]
-            heavy = max(range(2), key=sizes.__getitem__)
-            own = sorted(varies(graph, node, node.operands[heavy]))
-            points = list(node.domain.points(extents))
-            weights = len({tuple(point[dim] for dim in own) for point in points})
-            flops += 2 * len(points) * sizes[heavy] * case.batch
-            read += 4 * min(len(points), weights * waves) * sizes[heavy]
-            here += 4 * max(1, weights / around) * sizes[heavy]
-        resident = max(resident, here)
-    found: float = peaks.floor_ms(flops, read, min(resident, NEAR * peaks.threads))
-    return found
-
-
-def loops(
-    case: Case, components: Sequence[Component], extents: Mapping[str, int], around: int
-) -> Iterator[tuple[Component, int, int]]:
-    """Innermost components, with the waves of all loops around their statements, and of all but
-    the innermost one."""
-    for component in components:
-        waves = around
-        if component.levels:
-            waves *= case.levels
-        elif component.waves is not None:
-            waves *= component.waves.evaluate(extents)
-        if component.kind == "split":
-            yield from loops(case, component.inner, extents, waves)
-        else:
-            yield component, waves, around
-
-
 # ---- measuring ----------------------------------------------------------------------------------
 
 
@@ -166,7 +118,7 @@ def rows(case: Case, peaks: Sequence[Peaks]) -> Iterator[dict[str, object]]:
         times = interleaved(calls, ROUNDS, SECONDS, clock)
         best = {name: min(values) for name, values in times.items()}
         median = {name: statistics.median(values) for name, values in times.items()}
-        floor = floor_ms(case, chosen, measured)
+        floor = work(chosen, case.extents, case.batch, case.levels).floor_ms(measured)
         yield {
             "case": case.name,
             "threads": threads,

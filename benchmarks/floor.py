@@ -1,0 +1,69 @@
+"""The least time of a model on a processor: what its matrix products need, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from measuring import Peaks
+
+from rnnc.analysis.components import Component
+from rnnc.analysis.cost import CostModel, varies
+from rnnc.driver import Compilation
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Of all matrix products: `flops`, bytes of weights `read`, once in every wave that uses them,
+    and of those the `resident` ones, which the waves of one recurrence read again and again."""
+
+    flops: float
+    read: float
+    resident: float
+
+    def floor_ms(self, peaks: Peaks) -> float:
+        found: float = peaks.floor_ms(self.flops, self.read, self.resident)
+        return found
+
+
+def work(
+    compilation: Compilation, given: Mapping[str, int], batch: int = 1, levels: int = 0
+) -> Work:
+    """What a call does for these extents, in the waves that were chosen; `levels` are a tree's."""
+    graph = compilation.completed
+    extents = CostModel.of(graph, {**graph.values, **given}).extents
+    flops = read = resident = 0.0
+    for component, waves, around in loops(compilation.schedule.components, extents, levels, 1):
+        here = 0.0
+        for node in map(graph.__getitem__, component.nodes):
+            if node.op.name != "matmul":
+                continue
+            sources = [graph[operand.source] for operand in node.operands]
+            sizes = [prod(size.constant or 1 for size in one.type.shape) for one in sources]
+            heavy = max(range(2), key=sizes.__getitem__)
+            own = sorted(varies(graph, node, node.operands[heavy]))
+            points = list(node.domain.points(extents))
+            weights = len({tuple(point[dim] for dim in own) for point in points})
+            flops += 2 * len(points) * sizes[heavy] * batch
+            read += 4 * min(len(points), weights * waves) * sizes[heavy]
+            here += 4 * max(1, weights / around) * sizes[heavy]
+        resident = max(resident, here)
+    return Work(flops, read, resident)
+
+
+def loops(
+    components: Sequence[Component], extents: Mapping[str, int], levels: int, around: int
+) -> Iterator[tuple[Component, int, int]]:
+    """Innermost components, with the waves of all loops around their statements, and of all but
+    the innermost one."""
+    for component in components:
+        waves = around
+        if component.levels:
+            waves *= levels
+        elif component.waves is not None:
+            waves *= component.waves.evaluate(extents)
+        if component.kind == "split":
+            yield from loops(component.inner, extents, levels, waves)
+        else:
+            yield component, waves, around

@@ -1,0 +1,45 @@
+"""benchmarks/peers.py, on the smallest rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str, first: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "benchmarks" / "peers.py"), *arguments]
+    environment = {**os.environ, "PYTHONPATH": f"{first}{os.pathsep}{ROOT}"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_rows_have_names_of_their_own() -> None:
+    names = run("--list").stdout.splitlines()
+    assert len(names) == len(set(names))
+    assert "lstm:1,256,1,100" in names
+
+
+def test_unknown_row_is_refused() -> None:
+    found = run("--only", "nobody's network")
+    assert found.returncode == 2
+    assert "--list" in found.stderr
+
+
+@pytest.mark.slow
+def test_missing_peer_is_a_cell_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('gone', name='torch')")
+    output = tmp_path / "rows.json"
+    row = ("--only", "gru:2,5,1,3", "--threads", "1", "--peer", "torch")
+    found = run(*row, "--output", str(output), first=tmp_path)
+    assert found.returncode == 0, found.stderr
+    [written] = json.loads(output.read_text())["rows"]
+    assert written["failures"] == {"torch": "not installed (torch)"}
+    assert written["ratio"] is None
+    assert written["ms"]["rnnc"] > 0
+    assert "torch: not installed" in found.stdout
