@@ -40,6 +40,18 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Statement `node` stays at `value` from some point on, but `reader` needs `source` even then:
+    no loop ends. The two are the same where it is an output.
+    """
+
+    node: str
+    value: bool
+    source: str
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
     """Statements that are scheduled together, in the order of the graph.
 
@@ -81,10 +93,14 @@ def joint(components: Sequence[Component]) -> Component:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Components one after another; vectors are over `dims`."""
+    """Components one after another; vectors are over `dims`.
+
+    `obstacles` are why stops that stay end no loop.
+    """
 
     dims: tuple[str, ...]
     components: tuple[Component, ...]
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

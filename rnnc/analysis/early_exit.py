@@ -12,13 +12,13 @@ from inside or outside of the loop, takes another branch where the statement has
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rnnc.analysis.boxes import extreme, never_negative, tightened
-from rnnc.analysis.components import Component, Exit
+from rnnc.analysis.components import Component, Exit, Obstacle
 from rnnc.analysis.monotone import Monotone
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_statement, op
@@ -35,6 +35,14 @@ _ABSORBING: Mapping[str, bool] = {"and": False, "or": True}
 _LAGS = (0, 1)
 
 
+def exits(components: Sequence[Component]) -> Iterator[tuple[Component, Exit]]:
+    """All loops that may end early, with those inside others."""
+    for component in components:
+        if component.until is not None:
+            yield component, component.until
+        yield from exits(component.inner)
+
+
 def single_dim(component: Component) -> str | None:
     """The dim of a loop in each turn of which all statements have the same index of it."""
     assert component.timing is not None
@@ -46,10 +54,14 @@ def single_dim(component: Component) -> str | None:
     return next((dim for dim in names if (place - Poly.of(dim)).constant is not None), None)
 
 
-def exit_of(graph: Graph, component: Component, around: Sequence[str] = ()) -> Exit | None:
-    """When the loop of a component, inside loops along the dims `around`, may end early."""
+def exit_of(
+    graph: Graph, component: Component, around: Sequence[str] = ()
+) -> tuple[Exit | None, tuple[Obstacle, ...]]:
+    """When the loop of a component, inside loops along the dims `around`, may end early; and what
+    has to be computed though a statement has stopped."""
+    obstacles: dict[str, Obstacle] = {}
     if component.kind not in ("affine", "split") or component.levels is not None:
-        return None
+        return None, ()
     moving = [dim for dim in stopping_dims(graph, component) if dim not in around]
     for dim in moving:
         monotone = Monotone(graph, dim)
@@ -59,10 +71,12 @@ def exit_of(graph: Graph, component: Component, around: Sequence[str] = ()) -> E
                 continue
             for lag in _LAGS:
                 stopped = Stopped(graph, component, tuple(around), graph[name], value, dim, lag)
-                found = stopped.exit()
-                if found is not None:
-                    return found
-    return None
+                match stopped.exit():
+                    case Exit() as found:
+                        return found, ()
+                    case Obstacle() as found:
+                        obstacles[name] = found
+    return None, tuple(obstacles.values())
 
 
 def stopping_dims(graph: Graph, component: Component) -> tuple[str, ...]:
@@ -97,8 +111,9 @@ class Stopped:
     lag: int
     known: dict[str, Number | None] = field(default_factory=dict)
 
-    def exit(self) -> Exit | None:
-        """What is to be tested and filled in, if that is all there is to do."""
+    def exit(self) -> Exit | Obstacle | None:
+        """What is to be tested and filled in, if that is all there is to do; else who needs more,
+        where that is why."""
         delay = self.delay()
         if delay is None:
             return None
@@ -116,8 +131,9 @@ class Stopped:
         exact = {node.id for node in filled}
         if not self.is_alone(exact):
             return None
-        if not self.dead([name for name in self.component.nodes if name not in exact]):
-            return None
+        needed = self.needed([name for name in self.component.nodes if name not in exact])
+        if needed is not None:
+            return Obstacle(self.node.id, self.value, *needed)
         return Exit(self.node.id, self.value, self.dim, self.lag, delay, tuple(filled))
 
     def is_alone(self, filled: set[str]) -> bool:
@@ -256,8 +272,9 @@ class Stopped:
 
     # ---- what nobody looks at -----------------------------------------------------------------
 
-    def dead(self, names: Sequence[str]) -> bool:
-        """Whether no result depends on what these have in the rest."""
+    def needed(self, names: Sequence[str]) -> tuple[str, str] | None:
+        """What leads from these to a result that depends on what they have in the rest, with who
+        reads it there; None if no result does."""
         inside = set(self.component.nodes)
         outputs = {output.node for output in self.graph.outputs}
         found = dict.fromkeys(names)
@@ -265,21 +282,21 @@ class Stopped:
         while pending:
             source = self.graph[pending.pop()]
             if source.id in outputs:
-                return False
+                return source.id, source.id
             for reader, position in self.graph.readers(source.id):
                 if reader.id in inside:
                     # What is computed in another round of the loops around would read it.
                     if self.around and not self.stays(reader, position):
-                        return False
+                        return source.id, reader.id
                     continue
                 if self.is_decided(reader, position):
                     continue
                 if not self.passes(reader, position):
-                    return False
+                    return source.id, reader.id
                 if reader.id not in found:
                     found[reader.id] = None
                     pending.append(reader.id)
-        return True
+        return None
 
     def stays(self, reader: Node, position: int) -> bool:
         """Whether a read stays in the row of the loops around."""

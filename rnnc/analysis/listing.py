@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rnnc.analysis.alternatives import vector_text
 from rnnc.analysis.boxes import tightened
-from rnnc.analysis.components import Exit
+from rnnc.analysis.components import Exit, Obstacle
 from rnnc.analysis.schedule import Component, Schedule
 from rnnc.analysis.wave import Bound
 from rnnc.ir.domain import Dim
@@ -20,7 +20,8 @@ _SHOWN = 5
 def listing(graph: Graph, found: Schedule, values: Mapping[str, int]) -> tuple[str, ...]:
     """The lines. `graph` is the one that was scheduled; `values` are the sizes that are known."""
     writer = _Writer(graph, found.dims, values, _variables(graph))
-    return tuple(writer.components(found.components, ""))
+    lines = [*writer.components(found.components, "")]
+    return (*lines, *(writer.obstacle(other) for other in found.obstacles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,21 @@ class _Writer:
 
     def end(self, until: Exit) -> str:
         """When the loop may end before its last wave."""
-        node = self.graph[until.node]
-        name = self.variables.get(node.id) or (node.spans[0].text if node.spans else node.id)
-        return f"may end early: when {name} is {str(until.value).lower()} in all rows"
+        value = str(until.value).lower()
+        return f"may end early: when {self.name(until.node)} is {value} in all rows"
+
+    def obstacle(self, found: Obstacle) -> str:
+        """Which equation needs what a stop could have saved."""
+        value = str(found.value).lower()
+        text = f"No loop ends early when {self.name(found.node)} is {value} in all rows: "
+        if found.source == found.reader:
+            return f"{text}{self.name(found.source)} is an output"
+        return f"{text}'{self.name(found.reader)}' needs '{self.name(found.source)}' even then"
+
+    def name(self, node: str) -> str:
+        """A statement as it was written, or the variable that it defines."""
+        spans = self.graph[node].spans
+        return self.variables.get(node) or (spans[0].text if spans else node)
 
     def layers(self, component: Component) -> str:
         """` for l in 0..1`: the static dims that all its statements have in common."""

@@ -18,13 +18,14 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rnnc.analysis.components import Component as Component
+from rnnc.analysis.components import Obstacle as Obstacle
 from rnnc.analysis.components import Options as Options
 from rnnc.analysis.components import Schedule as Schedule
 from rnnc.analysis.components import joint
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
-from rnnc.analysis.early_exit import exit_of, single_dim
+from rnnc.analysis.early_exit import exit_of, exits, single_dim
 from rnnc.analysis.ending import ending, ends, may_stop, urgent
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import STATES, chains
@@ -46,13 +47,16 @@ def schedule(graph: Graph, options: Options | None = None) -> Schedule:
     edges = dependences(graph, space.dims)
     cost = CostModel.of(graph, hints, options.weights)
     best: tuple[Component, ...] | None = None
+    obstacles: dict[str, Obstacle] = {}
     for order in candidates(options, space):
-        scheduler = Scheduler(space, cost, replace(options, order=order))
+        scheduler = Scheduler(space, cost, replace(options, order=order), obstacles=obstacles)
         found = scheduler.components(statements, edges)
         if best is None or cost.better(found, best):
             best = found
     assert best is not None
-    return Schedule(space.dims, best)
+    used = {found.node for _, found in exits(best)}
+    rest = tuple(found for found in obstacles.values() if found.node not in used)
+    return Schedule(space.dims, best, rest)
 
 
 def candidates(options: Options, space: Space) -> Sequence[Order]:
@@ -70,6 +74,7 @@ class Scheduler:
         around: tuple[str, ...] = (),
         turns: int = 1,
         rows: tuple[str, ...] | None = (),
+        obstacles: dict[str, Obstacle] | None = None,
     ) -> None:
         self.space, self.cost, self.options = space, cost, options
         self.dims = space.dims
@@ -80,6 +85,8 @@ class Scheduler:
         self.rows = None if options.order == "sequential" else rows
         # What was united to one that does.
         self.loops: dict[tuple[str, ...], Component] = {}
+        # By the statement that stops: what was found last, with most around it.
+        self.obstacles: dict[str, Obstacle] = {} if obstacles is None else obstacles
 
     def components(
         self, nodes: Sequence[str], edges: Sequence[Dependence]
@@ -163,7 +170,9 @@ class Scheduler:
     def with_exit(self, component: Component) -> Component:
         if self.rows is None:
             return component
-        return replace(component, until=exit_of(self.space.graph, component, self.rows))
+        until, obstacles = exit_of(self.space.graph, component, self.rows)
+        self.obstacles.update((found.node, found) for found in obstacles)
+        return replace(component, until=until)
 
     # ---- loops that end early ------------------------------------------------------------------
 
@@ -178,6 +187,8 @@ class Scheduler:
             if found is None:
                 continue
             wider, union, made = found
+            if all(self.space.graph[name].op.name != "matmul" for name in union):
+                continue  # what it could leave out costs less than to look
             apart = [
                 self.component(other, own) if own else Component("parallel", other)
                 for other in partition.parts
@@ -308,7 +319,9 @@ class Scheduler:
         row = single_dim(outer)
         rows = None if row is None or self.rows is None else (*self.rows, row)
         try:
-            inside = Scheduler(self.space, self.cost, self.options, around, turns, rows)
+            inside = Scheduler(
+                self.space, self.cost, self.options, around, turns, rows, self.obstacles
+            )
             inner = inside.inner(nodes, loose)
         except DiagnosticError:
             return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from rnnc.analysis.boxes import interval, never_negative, tightened
+from rnnc.analysis.early_exit import exits
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import STATES
 from rnnc.analysis.schedule import Component, Schedule
@@ -17,7 +18,7 @@ from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.plan.chains import chain_order, with_carries, without_unread
 from rnnc.plan.elements import ElementBuilder, unsupported
-from rnnc.plan.exits import Nest, exits, limits_of, rest_loops, until
+from rnnc.plan.exits import Nest, limits_of, rest_loops, until
 from rnnc.plan.expression import Contract, element, walk
 from rnnc.plan.groups import Group, Read, group, reads
 from rnnc.plan.levels import level_steps

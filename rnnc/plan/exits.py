@@ -6,8 +6,6 @@ for w in 0..T:                                  until done[w] is True in all row
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from rnnc.analysis.boxes import tightened
 from rnnc.analysis.components import Component, Exit
 from rnnc.analysis.early_exit import pace
@@ -21,14 +19,6 @@ from rnnc.plan.plan import Until, ended
 from rnnc.plan.storage import Storage
 
 Nest = tuple[tuple[Timing, str], ...]  # the timings around a statement, with their variables
-
-
-def exits(components: Sequence[Component]) -> Iterator[tuple[Component, Exit]]:
-    """All loops that may end early, with those inside others."""
-    for component in components:
-        if component.until is not None:
-            yield component, component.until
-        yield from exits(component.inner)
 
 
 def until(graph: Graph, storage: Storage, found: Exit, nest: Nest) -> Until:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from rnnc.analysis.boxes import interval, never_negative, tightened
 from rnnc.analysis.components import Component, Schedule
+from rnnc.analysis.early_exit import exits
 from rnnc.analysis.regions import region
 from rnnc.analysis.sets import is_empty
 from rnnc.analysis.timing import Timing
@@ -28,7 +29,7 @@ from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.graph import DataIndex, Graph, Operand
 from rnnc.ir.ops import is_statement
 from rnnc.ir.poly import Poly, PolyLike
-from rnnc.plan.exits import exits, tested
+from rnnc.plan.exits import tested
 from rnnc.plan.plan import Buffer
 from rnnc.plan.storage import Storage
 

@@ -9,7 +9,7 @@ import pytest
 
 from rnnc.analysis.components import Component
 from rnnc.diagnostics import Source
-from rnnc.driver import Compilation, Request, StaticValue
+from rnnc.driver import Compilation, Request, StaticValue, explain
 from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array, pointwise
 from rnnc.plan.plan import Until, Waves
@@ -99,6 +99,22 @@ def test_what_is_not_proved_runs_to_its_end(case: str) -> None:
     name, before, after = NOT_STOPPING[case]
     assert before in STOPPING[name]
     assert not exits(compilation(STOPPING[name].replace(before, after)).schedule.components)
+
+
+# What `rnnc explain` says of those in which a stop stays, but does not decide enough.
+REASONS = {
+    "read outside of the mask": "total[t-1] < limit is false in all rows: y is an output",
+    "a later step outside": "false in all rows: 'h[T-1] * total[t]' needs 'h' even then",
+    "not held": "done is true in all rows: y is an output",
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_what_forbids_it(case: str) -> None:
+    name, before, after = NOT_STOPPING[case]
+    found = explain(compilation(STOPPING[name].replace(before, after)), {})
+    assert found.order[-1].startswith("No loop ends early when ")
+    assert found.order[-1].endswith(REASONS[case])
 
 
 # Of three rows: all at once, one after another, one never, none.

@@ -7,7 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from rnnc.driver import Compilation, Request, standard_source
+from rnnc.analysis.early_exit import exits
+from rnnc.diagnostics import Source
+from rnnc.driver import Compilation, Request, explain, standard_source
 from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array, pointwise
 from rnnc.plan.expression import Contract, walk
@@ -114,3 +116,14 @@ def test_no_thought_is_computed_that_no_row_has(halting: str, ragged: bool) -> N
         and kernel.shape == (H,)
     ]
     assert simulator.points_of[product] == sum(wanted)
+
+
+def test_a_thought_that_counts_unseen_is_computed() -> None:
+    """`p * s` is looked at even where p is 0: s might be infinite there."""
+    source = standard_source("act")
+    text = source.text.replace("p[t, n] * s[t, n] if runs[t, n] else 0", "p[t, n] * s[t, n]")
+    assert text != source.text
+    found = Compilation(Source("act.rnn", text), Request("act_rnn", SIZES))
+    assert not list(exits(found.schedule.components))
+    [line] = [line for line in explain(found, {}).order if "early" in line]
+    assert line.endswith("false in all rows: 'state' needs 'p[t, n] * s[t, n]' even then")
