@@ -193,14 +193,13 @@ class Compilation:
         order = [node.id for node in self.divided.params]
         return with_preparation(plan, self.preparation, order)
 
-    def text(self, kind: str) -> str:
-        """A stage as text: "ast", "ir", "opt", "plan", "tir" or "asm"."""
+    def text(self, stage: str) -> str:
+        """A stage as text: "ast", "ir", "opt" or "plan"."""
         from rnnc.ir.printer import print_graph
         from rnnc.outline import outline
         from rnnc.plan.printer import print_plan
-        from rnnc.registry import find_backend
 
-        match kind:
+        match stage:
             case "ast":
                 return outline(self.tree)
             case "ir":
@@ -208,10 +207,19 @@ class Compilation:
                 return print_graph(self.graph)
             case "opt":
                 return print_graph(self.optimized)
-            case "plan":
+            case _:
                 return print_plan(self.plan)
+
+    def code(self, form: str) -> str | bytes:
+        """The kernels in a form of the target: "tir", "asm", "cu", ... Raises RNN701 for others."""
+        from rnnc.registry import find_backend
+
         backend, variant = find_backend(self.request.target)
-        return backend.emit(self.plan, variant, kind)
+        if form not in backend.forms:
+            message = f"the target '{self.request.target}' has no form '{form}'"
+            hints = (f"it has {', '.join(backend.forms)}",)
+            raise DiagnosticError([Diagnostic("RNN701", message, hints=hints)])
+        return backend.emit(self.plan, variant, form)
 
     @cached_property
     def artifact(self) -> Artifact:

@@ -31,14 +31,23 @@ class TargetDescription:
 
 
 class Backend(Protocol):
-    """Turns a plan into text or a library; `variant` is what follows the colon of a target."""
+    """Turns a plan into text or a library; `variant` is what follows the colon of a target.
+
+    `forms` are what `emit` gives, `defaults` what is made unless something is asked for.
+    """
+
+    @property
+    def forms(self) -> tuple[str, ...]: ...
+
+    @property
+    def defaults(self) -> tuple[str, ...]: ...
 
     def targets(self) -> Sequence[TargetDescription]:
         """What can be named, the default first; imports nothing heavy."""
         ...
 
-    def emit(self, plan: Plan, variant: str | None, form: str) -> str:
-        """`form` "tir" or "asm" as text."""
+    def emit(self, plan: Plan, variant: str | None, form: str) -> str | bytes:
+        """The kernels in one of the forms: text, or machine code as bytes."""
         ...
 
     def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:

@@ -185,7 +185,7 @@ def _softplus_double(b: Builder, x: Sequence[Expr]) -> Expr:
 # ---- arithmetic, order, logic ------------------------------------------------------------------
 
 
-def _is_float(x: Expr) -> bool:
+def is_float(x: Expr) -> bool:
     return dtype_of(x).startswith("float")
 
 
@@ -211,18 +211,18 @@ def _relu(_: Builder, x: Sequence[Expr]) -> Expr:
 
 def _neg(_: Builder, x: Sequence[Expr]) -> Expr:
     # -0.0 - x, not 0 - x: the negative of 0 is -0.
-    return constant(-0.0 if _is_float(x[0]) else 0, x[0]) - x[0]
+    return constant(-0.0 if is_float(x[0]) else 0, x[0]) - x[0]
 
 
 def _abs(_: Builder, x: Sequence[Expr]) -> Expr:
-    if _is_float(x[0]):
+    if is_float(x[0]):
         return intrinsic("llvm.fabs", dtype_of(x[0]), x[0])
     zero = constant(0, x[0])
     return tirx.Select(tirx.LT(x[0], zero), zero - x[0], x[0])
 
 
 def _floor(_: Builder, x: Sequence[Expr]) -> Expr:
-    return intrinsic("llvm.floor", dtype_of(x[0]), x[0]) if _is_float(x[0]) else x[0]
+    return intrinsic("llvm.floor", dtype_of(x[0]), x[0]) if is_float(x[0]) else x[0]
 
 
 def _ordered(choose: Callable[[Expr, Expr], Expr]) -> Emitter:
@@ -230,7 +230,7 @@ def _ordered(choose: Callable[[Expr, Expr], Expr]) -> Emitter:
 
     def emit(_: Builder, x: Sequence[Expr]) -> Expr:
         chosen = choose(x[0], x[1])
-        return tirx.Select(_is_nan(x[0]), x[0], chosen) if _is_float(x[0]) else chosen
+        return tirx.Select(_is_nan(x[0]), x[0], chosen) if is_float(x[0]) else chosen
 
     return emit
 
@@ -242,7 +242,7 @@ def _nonzero(b: Builder, divisor: Expr) -> tuple[Expr, Expr]:
 
 
 def _floordiv(b: Builder, x: Sequence[Expr]) -> Expr:
-    if _is_float(x[0]):
+    if is_float(x[0]):
         return intrinsic("llvm.floor", dtype_of(x[0]), x[0] / x[1])
     is_zero, divisor = _nonzero(b, x[1])
     return tirx.Select(is_zero, constant(0, x[0]), tirx.FloorDiv(x[0], divisor))
@@ -250,7 +250,7 @@ def _floordiv(b: Builder, x: Sequence[Expr]) -> Expr:
 
 def _mod(b: Builder, x: Sequence[Expr]) -> Expr:
     """The remainder with the sign of the divisor, as Python and NumPy have it."""
-    if not _is_float(x[0]):
+    if not is_float(x[0]):
         is_zero, divisor = _nonzero(b, x[1])
         return tirx.Select(is_zero, constant(0, x[0]), tirx.FloorMod(x[0], divisor))
     zero = constant(0, x[0])
@@ -261,7 +261,7 @@ def _mod(b: Builder, x: Sequence[Expr]) -> Expr:
 
 
 def _pow(_: Builder, x: Sequence[Expr]) -> Expr:
-    if _is_float(x[0]):
+    if is_float(x[0]):
         return intrinsic("llvm.pow", dtype_of(x[0]), *x)
     double = with_lanes("float64", lanes_of(x[0]))
     wide = [tirx.Cast(double, operand) for operand in x]

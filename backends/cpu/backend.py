@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class CpuBackend:
     """`cpu` is this processor; `cpu:NAME` one of `target.NAMED`."""
 
+    forms = ("tir", "asm")
+    defaults = ("lib",)
+
     def targets(self) -> Sequence[TargetDescription]:
         from rnnc.diagnostics import DiagnosticError
 

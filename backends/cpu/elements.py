@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tvm import tirx
 
@@ -19,6 +19,7 @@ from rnnc.ir.types import DType
 from rnnc.plan import expression as ex
 
 from .activations import POINTWISE
+from .activations import Emitter as Pointwise
 from .layout import MEMORY, Layout, Place, polynomial
 from .tir import (
     Builder,
@@ -61,7 +62,10 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Emitter:
-    """Emits expressions at one point; `locals` are the kernel's values that are known already."""
+    """Emits expressions at one point; `locals` are the kernel's values that are known already.
+
+    `pointwise` says how each op is computed.
+    """
 
     b: Builder
     layout: Layout
@@ -69,6 +73,7 @@ class Emitter:
     row: Expr
     lanes: Lanes | None
     locals: Mapping[str, Expr]
+    pointwise: Mapping[str, Pointwise] = field(default_factory=lambda: POINTWISE)
 
     @property
     def width(self) -> int:
@@ -237,7 +242,7 @@ class Emitter:
         arguments = [self.value(argument) for argument in node.arguments]
         if node.op == "cast":
             return self.cast(arguments[0], node.dtype)
-        return self.let(POINTWISE[node.op](self.b, arguments))
+        return self.let(self.pointwise[node.op](self.b, arguments))
 
     def cast(self, value: Expr, dtype: DType) -> Expr:
         own = str(value.ty).partition("x")[0]

@@ -8,7 +8,7 @@ import click
 
 from rnnc import driver
 from rnnc.analysis.orders import Order
-from rnnc.atomic import write_text
+from rnnc.atomic import write_bytes
 from rnnc.cli.group import session_options
 from rnnc.cli.options import (
     hint_option,
@@ -20,6 +20,7 @@ from rnnc.cli.options import (
 )
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
+from rnnc.registry import find_backend
 from rnnc.weights import WeightType
 
 # The kinds of output in the order of the stages, with the suffix of their files.
@@ -30,13 +31,22 @@ _SUFFIXES = {
     "plan": ".plan",
     "tir": ".tir",
     "asm": ".s",
+    "cu": ".cu",
+    "ptx": ".ptx",
+    "cubin": ".cubin",
+    "so": ".so",
     "lib": ".rnnlib",
     "c-library": "",
 }
 
+_STAGES = ("ast", "ir", "opt", "plan")
+_NEVER_TO_STDOUT = ("lib", "c-library", "cubin", "so")
 
-def _read_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
-    """The kinds asked for, in the order of the stages."""
+
+def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """The kinds asked for, in the order of the stages; none if none were."""
+    if text is None:
+        return ()
     asked = [part.strip() for part in text.split(",")]
     for kind in asked:
         if kind not in _SUFFIXES:
@@ -49,11 +59,10 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str) -> tuple[str, 
 @click.option(
     "--emit",
     "kinds",
-    default="lib",
-    show_default=True,
     metavar="KIND,...",
     callback=_read_kinds,
-    help="ast, ir, opt (the IR after all passes), plan, tir, asm, lib, c-library (a folder).",
+    help="ast, ir, opt (the IR after all passes), plan, tir; of a CPU: asm, lib (the default),"
+    " c-library (a folder); of CUDA: cu, ptx, cubin, so (the default: cu, and so if nvcc is here).",
 )
 @click.option(
     "-o",
@@ -93,31 +102,34 @@ def command(
     A single text goes to stdout unless -o says where; a library goes to NAME.rnnlib here, a C
     library (header, .so, .a, pkg-config and CMake files) into the folder NAME.
     """
+    asked = bool(kinds)
+    kinds = kinds or find_backend(target)[0].defaults
     if embedded is not None and "c-library" not in kinds:
         raise click.UsageError("--embed-weights goes with --emit c-library")
     request = Request(model, sizes, hints, target, order, weights)
     with session.progress(f"compiling {source}"):
         compilation = driver.Compilation(driver.read_source(source), request)
         for kind in kinds:
-            path = _place(kind, output, len(kinds) > 1, source)
-            if path is None:
-                click.echo(compilation.text(kind), nl=False)
-                continue
+            path = _place(kind, output, len(kinds) > 1, asked, source)
             if kind == "lib":
-                compilation.build(path)
+                compilation.build(path or Path())
             elif kind == "c-library":
-                compilation.build_c_library(path, embedded)
+                compilation.build_c_library(path or Path(), embedded)
             else:
-                write_text(path, compilation.text(kind))
+                made = compilation.text(kind) if kind in _STAGES else compilation.code(kind)
+                if path is None:
+                    click.echo(made, nl=False)
+                    continue
+                write_bytes(path, made.encode() if isinstance(made, str) else made)
             session.say(f"wrote {path}")
 
 
-def _place(kind: str, output: Path | None, several: bool, source: str) -> Path | None:
-    """Where `kind` goes; None is stdout, which no library goes to."""
+def _place(kind: str, output: Path | None, several: bool, asked: bool, source: str) -> Path | None:
+    """Where `kind` goes; None is stdout, to which only text goes that was asked for."""
     own = Path(Path(source).stem if source != "-" else "model")
     if several:
         base = output or own
         return base.with_name(base.name + _SUFFIXES[kind])
-    if output is None and kind in ("lib", "c-library"):
+    if output is None and (not asked or kind in _NEVER_TO_STDOUT):
         return own.with_name(own.name + _SUFFIXES[kind])
     return output

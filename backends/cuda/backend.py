@@ -1,0 +1,88 @@
+"""The backend's face: targets, text forms, and machine code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.plan.plan import Plan
+from rnnc.registry import TargetDescription
+
+from .nvcc import ARCHITECTURES, compile_cuda, find_nvcc
+
+if TYPE_CHECKING:
+    from rnnc.runtime.artifact import Artifact, Origin
+    from rnnc.runtime.memory import Array
+
+
+class CudaBackend:
+    """`cuda` is every architecture of `ARCHITECTURES` and later ones; `cuda:sm_90` one of them."""
+
+    forms = ("tir", "cu", "ptx", "cubin", "so")
+
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """The source, and where nvcc is here, the library."""
+        return ("cu", "so") if shutil.which("nvcc") else ("cu",)
+
+    def targets(self) -> Sequence[TargetDescription]:
+        problem = None
+        try:
+            find_nvcc()
+        except DiagnosticError as error:
+            problem = f"source only: {error.diagnostics[0].message}"
+        rows = [TargetDescription("cuda", "NVIDIA GPUs, from Ampere on", problem)]
+        for name, description in ARCHITECTURES.items():
+            rows.append(TargetDescription(f"cuda:{name}", description, problem))
+        return rows
+
+    def emit(self, plan: Plan, variant: str | None, form: str) -> str | bytes:
+        """One CUDA C++ file ("cu"), its PTX ("ptx") or machine code ("cubin"), a shared library
+        ("so"), or the device functions as TensorIR ("tir")."""
+        from .program import cuda_source, device_functions
+
+        chosen = architectures(variant)
+        if plan.weights != "float32":
+            message = f"the CUDA backend does not store weights as '{plan.weights}'"
+            hints = ("leave --weights away: they stay in float32",)
+            raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
+        if form == "tir":
+            return "\n".join(str(function) for function in device_functions(plan))
+        source = cuda_source(plan)
+        if form == "cu":
+            return source
+        if form == "ptx":
+            return compile_cuda(source, "ptx", chosen).decode()
+        return compile_cuda(source, form, chosen)
+
+    def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
+        """Raises RNN701: what runs on a GPU is no library of the CPU's runtime."""
+        raise _for_cpus_only("a .rnnlib")
+
+    def c_library(
+        self, plan: Plan, variant: str | None, origin: Origin, params: Mapping[str, Array] | None
+    ) -> dict[str, bytes]:
+        """Raises RNN701, as `build`."""
+        raise _for_cpus_only("a C library")
+
+
+def _for_cpus_only(what: str) -> DiagnosticError:
+    message = f"a model for CUDA is a C++ file or a shared library, not {what}"
+    hints = ("the source and the library:  --emit cu,so",)
+    return DiagnosticError([Diagnostic("RNN701", message, hints=hints)])
+
+
+def architectures(variant: str | None) -> tuple[str, ...]:
+    """What `--target cuda:VARIANT` compiles for. Raises RNN701."""
+    if variant is None:
+        return tuple(ARCHITECTURES)
+    if variant not in ARCHITECTURES:
+        message = f"unknown CUDA architecture '{variant}'"
+        hints = (f"known: {', '.join(ARCHITECTURES)}",)
+        raise DiagnosticError([Diagnostic("RNN701", message, hints=hints)])
+    return (variant,)
+
+
+BACKEND = CudaBackend()

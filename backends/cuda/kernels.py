@@ -1,0 +1,363 @@
+"""One kernel of a plan as device code: its elements are shared out among the threads of a grid.
+
+Adjacent threads compute adjacent elements of the last axis, so that they read and write whole
+lines of memory. In a product a warp computes one column tile for a few rows: weights stream past
+from `[k][slot][column]`, each read once for all those rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from rnnc.analysis.wave import WaveLoop
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Kernel, Store
+
+from ..cpu.elements import Emitter, Variable
+from ..cpu.kernels import Listing
+from ..cpu.layout import Environment, Layout, bound, volume
+from ..cpu.packing import Factor, Products, products
+from ..cpu.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
+from .layout import LANES
+from .pointwise import POINTWISE
+
+ROWS = 4  # rows of a product that one warp computes together
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Thread `number` of `count` (int64), whole warps of them."""
+
+    number: Expr
+    count: Expr
+
+    @contextmanager
+    def share(self, b: Builder, items: Expr, each: int = 1) -> Iterator[Expr]:
+        """A loop over this thread's items: every `count`-th, from its own number on.
+
+        With `each`, so many threads in a row share each item.
+        """
+        number, count = self.number, self.count
+        if each > 1:
+            number, count = b.let(quotient(number, each), "group"), quotient(count, each)
+        turns = quotient(tirx.Max(items - number, int64(0)) + count - int64(1), count)
+        with b.loop(0, b.let(turns, "turns"), name="turn") as turn:
+            yield b.let(number + turn * count, "item")
+
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """The loops of a kernel: `nested` run one after another in every thread, as bounds of others
+    depend on them; the points of `flat` are shared out; `exact` are single points inside those;
+    `serial` are those of chains."""
+
+    nested: tuple[WaveLoop, ...]
+    flat: tuple[WaveLoop, ...]
+    exact: tuple[WaveLoop, ...]
+    serial: tuple[WaveLoop, ...]
+
+
+def divided(kernel: Kernel) -> Loops:
+    """Which loops of a kernel are shared out."""
+    independent = kernel.independent
+    by_name = {loop.name: loop for loop in kernel.loops}
+    needed: set[str] = set()
+
+    def need(names: frozenset[str] | set[str]) -> None:
+        for name in names:
+            if name in by_name and name not in needed:
+                needed.add(name)
+                if by_name[name].exact:
+                    need(by_name[name].names)
+
+    for loop in independent:
+        if not loop.exact:
+            need(loop.names)
+    flat = tuple(loop for loop in independent if not loop.exact and loop.name not in needed)
+    shared = {loop.name for loop in flat}
+    nested: list[WaveLoop] = []
+    exact: list[WaveLoop] = []
+    for loop in independent:
+        if loop.exact and loop.names & shared:
+            exact.append(loop)
+            shared.add(loop.name)
+        elif loop not in flat:
+            nested.append(loop)
+    return Loops(tuple(nested), flat, tuple(exact), kernel.loops[len(independent) :])
+
+
+def enter(
+    stack: ExitStack, b: Builder, loops: Sequence[WaveLoop], env: Environment
+) -> dict[str, Expr]:
+    """Opens loops, outermost first; the environment inside."""
+    here = dict(env)
+    for loop in loops:
+        lower = bound(loop.lower, here)
+        if loop.exact:
+            here[loop.name] = b.let(lower, loop.name)
+        else:
+            upper = bound(loop.upper, here)
+            here[loop.name] = stack.enter_context(b.loop(lower, upper, name=loop.name))
+    return here
+
+
+class KernelEmitter:
+    """Emits one kernel into a device function."""
+
+    def __init__(
+        self, b: Builder, layout: Layout, kernel: Kernel, threads: Threads, listing: Listing | None
+    ) -> None:
+        self.b, self.layout, self.kernel, self.threads = b, layout, kernel, threads
+        self.listing = listing if kernel.listed else None
+        self.loops = divided(kernel)
+
+    def emit(self, env: Environment) -> None:
+        """All points of the kernel."""
+        b = self.b
+        with ExitStack() as stack:
+            here = enter(stack, b, self.loops.nested, env)
+            firsts = [b.let(bound(loop.lower, here), "first") for loop in self.loops.flat]
+            extents = [
+                b.let(tirx.Max(bound(loop.upper, here) - first, int64(0)), "points")
+                for loop, first in zip(self.loops.flat, firsts, strict=True)
+            ]
+            points = Points(self, here, tuple(firsts), tuple(extents))
+            found = products(self.kernel, self.layout.buffers, LANES)
+            if found is not None:
+                self.multiplied(points, found)
+            else:
+                self.elementwise(points)
+
+    # ---- elements -----------------------------------------------------------------------------
+
+    def elementwise(self, points: Points) -> None:
+        """A thread for each element of each row of each point, or for each chain."""
+        b, shape = self.b, self.kernel.shape
+        items = points.count * int64(volume(shape))
+        with self.threads.share(b, b.let(items, "items")) as item:
+            rest = item
+            axes: dict[str, Expr] = {}
+            for axis in range(len(shape) - 1, -1, -1):
+                name = ex.element(axis)
+                axes[name] = b.let(remainder(rest, shape[axis]), name)
+                rest = b.let(quotient(rest, shape[axis]), "rest")
+            env, row = points.place(rest)
+            here = {**env, **axes}
+            if self.kernel.serial is None:
+                with self.tested(here):
+                    self.body(here, row, {})
+            else:
+                self.chain(here, row)
+
+    @contextmanager
+    def tested(self, env: Environment) -> Iterator[None]:
+        """Inside: only where the kernel has a point."""
+        with ExitStack() as stack:
+            if self.kernel.constraints:
+                probe = self.emitter(env, int64(0), {})
+                stack.enter_context(self.b.when(probe.holds(self.kernel.constraints)))
+            yield
+
+    def chain(self, env: Environment, row: Expr) -> None:
+        """All points of one chain, in order."""
+        carried = {carry.name: Variable(self.b, carry.dtype, 1, 1) for carry in self.kernel.carries}
+        at = self.emitter(env, row, {})
+        for carry in self.kernel.carries:
+            carried[carry.name].set(at.cast(at.value(carry.first), carry.dtype))
+        with ExitStack() as stack:
+            here = enter(stack, self.b, self.loops.serial, env)
+            stack.enter_context(self.tested(here))
+            known = {name: self.b.let(variable.get()) for name, variable in carried.items()}
+            values = self.body(here, row, known)
+            for carry in self.kernel.carries:
+                carried[carry.name].set(values[carry.value])
+        for store in self.kernel.last:
+            self.store(self.emitter(env, row, {}), store, carried[store.value].get())
+
+    def emitter(self, env: Environment, row: Expr, known: Mapping[str, Expr]) -> Emitter:
+        return Emitter(self.b, self.layout, env, row, None, known, POINTWISE)
+
+    def body(
+        self,
+        env: Environment,
+        row: Expr,
+        known: Mapping[str, Expr],
+        skipped: frozenset[str] = frozenset(),
+    ) -> Mapping[str, Expr]:
+        """All defines and stores of one element; the defined values."""
+        values: dict[str, Expr] = dict(known)
+        for define in self.kernel.defines:
+            if define.name in values or define.name in skipped:
+                continue
+            at = self.emitter(env, row, values)
+            values[define.name] = at.cast(at.value(define.value), define.dtype)
+        at = self.emitter(env, row, values)
+        for store in self.kernel.stores:
+            self.store(at, store, values[store.value])
+        return values
+
+    def store(self, at: Emitter, store: Store, value: Expr) -> None:
+        place = self.layout.places[store.buffer]
+        access = ex.Load(store.buffer, store.index, store.element, place.plan.dtype)
+        if place.plan.dtype == "bool":
+            value = tirx.Cast("uint8", value)
+        with ExitStack() as stack:
+            for test in at.inside_row(place, access):
+                stack.enter_context(self.b.when(test))
+            self.b.store(place.memory, at.offset(place, access), value)
+
+    # ---- products -----------------------------------------------------------------------------
+
+    def multiplied(self, points: Points, found: Products) -> None:
+        """A warp for each column tile of a few rows."""
+        b, shape = self.b, self.kernel.shape
+        flat = {loop.name for loop in (*self.loops.flat, *self.loops.exact)}
+        if self.listing is not None:
+            flat.add(self.listing.dim)
+        weights = {loop.name for step in found.passes for f in step.factors for loop in f.loops}
+        rows = 1 if flat & weights or self.kernel.constraints else ROWS
+        groups = ceiling_quotient(points.count, rows)
+        items = b.let(groups * int64(volume(shape[:-1]) * found.tiles), "items")
+        lane = b.let(remainder(self.threads.number, LANES), "lane")
+        with self.threads.share(b, items, LANES) as item:
+            tile = b.let(remainder(item, found.tiles), "tile")
+            rest = b.let(quotient(item, found.tiles), "rest")
+            axes: dict[str, Expr] = {}
+            for axis in range(len(shape) - 2, -1, -1):
+                name = ex.element(axis)
+                axes[name] = b.let(remainder(rest, shape[axis]), name)
+                rest = b.let(quotient(rest, shape[axis]), "rest")
+            first = b.let(rest * int64(rows), "row")
+            last = points.count - int64(1)
+            # Beyond the last row, the last one again; it is not stored twice.
+            places = [
+                points.place(b.let(tirx.Min(first + int64(n), last), "number")) for n in range(rows)
+            ]
+            here = [({**env, **axes}, row) for env, row in places]
+            with self.tested(here[0][0]):
+                sums = self.sums(found, here, tile, lane)
+                for number, (env, row) in enumerate(here):
+                    with b.when(tirx.LE(first + int64(number), last)):
+                        self.columns(found, sums, number, env, row, tile, lane)
+
+    def sums(
+        self, found: Products, rows: Sequence[tuple[Environment, Expr]], tile: Expr, lane: Expr
+    ) -> dict[str, Buffer]:
+        """The sums of each slot: `[row][vector]`, the elements of this lane."""
+        b, width = self.b, found.width
+        sums: dict[str, Buffer] = {}
+        for step in found.passes:
+            for slot in step.slots:
+                sums[slot] = b.local("sum", len(rows) * width)
+                for number in range(len(rows) * width):
+                    b.store(sums[slot], number, tirx.FloatImm("float32", 0.0))
+            for factor in step.factors:
+                self.accumulate(found, step.slots, factor, sums, rows, tile, lane)
+        return sums
+
+    def accumulate(
+        self,
+        found: Products,
+        slots: Sequence[str],
+        factor: Factor,
+        sums: Mapping[str, Buffer],
+        rows: Sequence[tuple[Environment, Expr]],
+        tile: Expr,
+        lane: Expr,
+    ) -> None:
+        b, width = self.b, found.width
+        place = self.layout.places[factor.vector.buffer]
+        starts: list[Expr] = []
+        for env, row in rows:
+            at = self.emitter({**env, factor.contraction: int64(0)}, row, {})
+            starts.append(b.let(at.offset(place, factor.vector), "left"))
+        index: Expr = int64(0)
+        for loop in factor.loops:
+            offset = rows[0][0][loop.name] - int64(loop.lower)
+            index = index * int64(loop.upper - loop.lower) + offset
+        columns = len(slots) * found.columns
+        panel = int64(factor.depth * columns)
+        start = b.let((index * int64(found.tiles) + tile) * panel + lane, "panel")
+        pack = self.layout.packs[factor.pack]
+        with b.loop(0, factor.depth, name="k") as k:
+            values = [b.let(load(place.memory, left + k), "x") for left in starts]
+            for number, slot in enumerate(slots):
+                for vector in range(width):
+                    ahead = int64(number * found.columns + vector * LANES)
+                    weight = b.let(load(pack, start + k * int64(columns) + ahead), "w")
+                    for row, value in enumerate(values):
+                        element = row * width + vector
+                        total = load(sums[slot], element) + value * weight
+                        b.store(sums[slot], element, total)
+
+    def columns(
+        self,
+        found: Products,
+        sums: Mapping[str, Buffer],
+        number: int,
+        env: Environment,
+        row: Expr,
+        tile: Expr,
+        lane: Expr,
+    ) -> None:
+        """What follows the sums of one row, at the columns of this lane."""
+        b, size = self.b, self.kernel.shape[-1]
+        axis = ex.element(len(self.kernel.shape) - 1)
+        for vector in range(found.width):
+            column = b.let(tile * int64(found.columns) + int64(vector * LANES) + lane, axis)
+            with b.when(tirx.LT(column, int64(size))):
+                known = {
+                    slot: b.let(load(memory, number * found.width + vector), "product")
+                    for slot, memory in sums.items()
+                }
+                self.body({**env, axis: column}, row, known, found.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points and rows that a kernel has at fixed nested loops, numbered, rows fastest."""
+
+    emitter: KernelEmitter
+    env: Environment
+    firsts: tuple[Expr, ...]
+    extents: tuple[Expr, ...]
+
+    @property
+    def rows(self) -> Expr:
+        """Rows of a point; with a listing, its entries."""
+        if self.emitter.listing is not None:
+            return self.emitter.listing.count
+        return self.emitter.layout.batch if self.emitter.kernel.batched else int64(1)
+
+    @property
+    def count(self) -> Expr:
+        total = self.rows
+        for extent in self.extents:
+            total = total * extent
+        return total
+
+    def place(self, number: Expr) -> tuple[dict[str, Expr], Expr]:
+        """The environment and the batch row of one of them."""
+        b, emitter = self.emitter.b, self.emitter
+        here = dict(self.env)
+        row: Expr = int64(0)
+        if emitter.listing is not None or emitter.kernel.batched:
+            row = b.let(remainder(number, self.rows), "batch_row")
+            number = b.let(quotient(number, self.rows), "point")
+        if emitter.listing is not None:
+            placed, row = emitter.listing.place(b, row, here)
+            here = dict(placed)
+        for position in range(len(self.extents) - 1, -1, -1):
+            digit = number
+            if position:
+                digit = b.let(remainder(number, self.extents[position]), "digit")
+                number = b.let(quotient(number, self.extents[position]), "rest")
+            name = emitter.loops.flat[position].name
+            here[name] = b.let(self.firsts[position] + digit, name)
+        for loop in emitter.loops.exact:
+            here[loop.name] = b.let(bound(loop.lower, here), loop.name)
+        return here, row

@@ -1,0 +1,219 @@
+"""A plan as kernels that the host launches one after another: right for any model of any size.
+
+Every kernel of the plan is a device function; the host walks the steps. What the host cannot know
+(when a loop ends early, how many levels there are) device functions see for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
+
+from ..cpu.exits import have_stopped
+from ..cpu.layout import bound, volume
+from ..cpu.levels import Sorter
+from ..cpu.packing import products
+from ..cpu.tir import Function, int64, load
+from .host import Host, c_bound, c_polynomial
+from .kernels import ROWS, KernelEmitter, Threads, divided
+from .layout import LANES, Device, Parameter, declare, identifier
+from .persistent import Persistent
+from .source import BLOCK, DeviceBuilder
+from .used import buffers_of
+
+MANY = 1024  # blocks of a launch whose size only the device knows
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around a step: loops of waves, with where each says that it has ended, and the
+    levels of a recurrence along index arrays."""
+
+    waves: tuple[str, ...] = ()
+    ends: tuple[tuple[str, int], ...] = ()
+    levels: Levels | None = None
+    rest: tuple[tuple[str, int], ...] = ()
+
+
+class Launches:
+    """Device functions of a plan, and the host's text that launches them."""
+
+    def __init__(self, plan: Plan, prefix: str) -> None:
+        self.plan, self.prefix = plan, prefix
+        self.functions: list[Function] = []
+        self.host = Host()
+        self.ends = 0
+        self.steps(plan.steps, Around())
+
+    # ---- steps --------------------------------------------------------------------------------
+
+    def steps(self, steps: Sequence[Step], around: Around) -> None:
+        for step in steps:
+            if isinstance(step, Phase):
+                self.phase(step, around)
+            elif around.waves:
+                self.loop(step, around)
+            else:
+                with self.host.block():
+                    self.together(step)
+                with self.host.otherwise():
+                    self.loop(step, around)
+
+    def loop(self, step: Waves | Levels, around: Around) -> None:
+        if isinstance(step, Waves):
+            self.waves(step, around)
+        else:
+            self.levels(step, around)
+
+    def phase(self, phase: Phase, around: Around) -> None:
+        for kernel in phase.kernels:
+            self.kernel(kernel, around)
+
+    def together(self, step: Waves | Levels) -> None:
+        """One launch of a grid that stays, where all its blocks can be resident at once."""
+        name = f"{self.prefix}_{len(self.functions)}_{identifier(step.variable)}_persistent"
+        made = Persistent(self.plan, name, step, self.ends)
+        self.functions.append(made.function)
+        self.host.line("int64_t most = 1;")
+        self.most(step)
+        given = (*made.device.parameters, Parameter("flags", "flags"))
+        self.host.launch_together(name, "most", given)
+
+    def most(self, step: Step) -> None:
+        """The host's estimate of how many threads the largest phase of a step has work for, each
+        loop halfway through."""
+        if isinstance(step, Phase):
+            for kernel in step.kernels:
+                self.host.line(f"most = rnnc_max(most, {self.items(kernel)});")
+            return
+        count = c_bound(step.count) if isinstance(step, Waves) else c_polynomial(step.upper)
+        with self.host.block():
+            self.host.line(f"const int64_t {identifier(step.variable)} = ({count}) / 2;")
+            for inner in step.body:
+                self.most(inner)
+
+    def waves(self, waves: Waves, around: Around) -> None:
+        inside = Around((*around.waves, waves.variable), around.ends, around.levels, around.rest)
+        count = c_bound(waves.count)
+        if waves.until is None:
+            with self.host.loop(waves.variable, count):
+                self.steps(waves.body, inside)
+            return
+        slot, self.ends = self.ends, self.ends + 1
+        self.reset(waves, slot, around)
+        ending = Around(
+            inside.waves, (*around.ends, (waves.variable, slot)), around.levels, around.rest
+        )
+        with self.host.loop(waves.variable, count):
+            self.steps(waves.body, ending)
+            self.check(waves, waves.until, slot, ending)
+        rest = Around(
+            around.waves,
+            around.ends,
+            around.levels,
+            (*around.rest, (ended(waves.variable), slot)),
+        )
+        self.phase(waves.until.rest, rest)
+
+    def levels(self, levels: Levels, around: Around) -> None:
+        self.sort(levels, around)
+        inside = Around((*around.waves, levels.variable), around.ends, levels, around.rest)
+        with self.host.loop(levels.variable, c_polynomial(levels.upper)):
+            self.steps(levels.body, inside)
+
+    # ---- device functions ---------------------------------------------------------------------
+
+    def start(
+        self, name: str, buffers: Sequence[str], packs: Sequence[str], around: Around
+    ) -> tuple[DeviceBuilder, Device, dict[str, object]]:
+        """A function that touches these buffers and packs, and the environment inside."""
+        b = DeviceBuilder(f"{self.prefix}_{len(self.functions)}_{identifier(name)}")
+        wanted = [buffer for buffer in self.plan.buffers if buffer.name in set(buffers)]
+        device = declare(b, wanted, packs, self.plan.extents, around.waves, self.plan.buffers)
+        env = {name: value for name, value in device.numbers.items() if name != "batch"}
+        for name, slot in around.rest:
+            env[name] = b.let(load(device.ends, slot), "ended")
+        return b, device, env
+
+    def kernel(self, kernel: Kernel, around: Around) -> None:
+        found = products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
+        factors = [] if found is None else [f for step in found.passes for f in step.factors]
+        used = buffers_of(kernel)
+        if around.levels is not None and kernel.listed:
+            used = [*used, around.levels.points, around.levels.rows, around.levels.ends]
+        b, device, env = self.start(kernel.name, used, [f.pack for f in factors], around)
+        threads = Threads(*b.grid())
+        with b.when(goes_on(device, around)):
+            listing = None
+            if around.levels is not None and kernel.listed:
+                sorter = Sorter(b, device.layout, around.levels, env)
+                level = env[around.levels.variable]
+                with b.when(tirx.LT(level, sorter.count_levels())):
+                    listing = sorter.listing(level)
+                    KernelEmitter(b, device.layout, kernel, threads, listing).emit(env)
+            else:
+                KernelEmitter(b, device.layout, kernel, threads, None).emit(env)
+        self.finish(b, device, self.items(kernel))
+
+    def reset(self, waves: Waves, slot: int, around: Around) -> None:
+        """No wave is left out, so far."""
+        b, device, env = self.start(f"reset_{waves.variable}", (), (), around)
+        number, _ = b.grid()
+        with b.when(tirx.EQ(number, int64(0))):
+            b.store(device.ends, slot, bound(waves.count, env))
+        self.finish(b, device, "1")
+
+    def check(self, waves: Waves, until: Until, slot: int, around: Around) -> None:
+        """Whether the loop ends behind this wave."""
+        b, device, env = self.start(f"ends_{waves.variable}", [until.buffer], (), around)
+        number, _ = b.grid()
+        first = tirx.And(tirx.EQ(number, int64(0)), goes_on(device, around))
+        with (
+            b.when(first),
+            b.when(have_stopped(b, device.layout, until, env, waves.variable)),
+        ):
+            b.store(device.ends, slot, env[waves.variable] + int64(1))
+        self.finish(b, device, "1")
+
+    def sort(self, levels: Levels, around: Around) -> None:
+        """Points and rows by level."""
+        used = [levels.level, levels.points, levels.rows, levels.ends]
+        b, device, env = self.start(f"sort_{levels.dim}", used, (), around)
+        number, _ = b.grid()
+        with b.when(tirx.And(tirx.EQ(number, int64(0)), goes_on(device, around))):
+            Sorter(b, device.layout, levels, env).sort()
+        self.finish(b, device, "1")
+
+    def finish(self, b: DeviceBuilder, device: Device, items: str) -> None:
+        self.functions.append(b.kernel())
+        self.host.launch(b.name, items, device.parameters)
+
+    def items(self, kernel: Kernel) -> str:
+        """How many threads there is work for, as far as the host knows."""
+        if kernel.listed:
+            return f"{MANY * BLOCK}"
+        loops = divided(kernel)
+        factors = ["batch"] if kernel.batched else []
+        for loop in loops.flat:
+            inner = {other.name for other in kernel.loops} & loop.names
+            if inner or any(name.endswith(ended("")) for name in loop.names):
+                return f"{MANY * BLOCK}"
+            factors.append(f"rnnc_count({c_bound(loop.upper)} - ({c_bound(loop.lower)}))")
+        rows = " * ".join(factors) or "1"
+        found = products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
+        if found is None:
+            return f"{rows} * {volume(kernel.shape)}"
+        each = volume(kernel.shape[:-1]) * found.tiles * LANES
+        return f"({rows} + {ROWS - 1}) / {ROWS} * {each}"
+
+
+def goes_on(device: Device, around: Around) -> tirx.Expr:
+    """Whether no loop around has ended."""
+    verdict = tirx.const(True, "bool")
+    for wave, slot in around.ends:
+        verdict = tirx.And(verdict, tirx.LT(device.numbers[wave], load(device.ends, slot)))
+    return verdict

@@ -1,0 +1,225 @@
+"""A plan as one CUDA C++ file: device functions, and C entry points that launch them.
+
+    int64_t rnnc_forward_workspace(const int64_t *sizes);
+    int32_t rnnc_forward(cudaStream_t stream, int32_t, void *const *pointers,
+                         const int64_t *sizes);
+
+Pointers and sizes are those of the CPU's entry points (rnnc/runtime/manifest.py), all pointers
+but the two arrays themselves on the device. Nothing is allocated and nothing waits: the calls
+return when all is launched, with 0 or CUDA's error.
+"""
+
+from __future__ import annotations
+
+from rnnc.plan.arena import rooms
+from rnnc.plan.plan import Plan
+
+from ..cpu.entry import external, placement, size_positions
+from ..cpu.packing import products
+from ..cpu.tir import Function
+from .launches import Launches
+from .layout import LANES, identifier
+from .source import BLOCK, cuda_text
+
+MOST_BLOCKS = 4096  # of a cooperative launch
+
+_HEAD = """\
+// Made by rnnc from the model '{model}'. One file: nvcc -shared -Xcompiler -fPIC makes a library
+// of it that needs nothing but CUDA's runtime.
+#include <cstdint>
+#ifndef RNNC_EMULATED
+#include <cuda_runtime.h>
+#include <math_constants.h>
+#define RNNC_SHARED(type, name) __shared__ type name
+#endif
+
+typedef unsigned char uchar;
+
+#ifndef RNNC_EMULATED
+static __device__ __forceinline__ void rnnc_release(int *flag, int value) {{
+  asm volatile("st.release.gpu.global.s32 [%0], %1;" ::"l"(flag), "r"(value) : "memory");
+}}
+static __device__ __forceinline__ int rnnc_acquire(const int *flag) {{
+  int value;
+  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
+  return value;
+}}
+#endif
+
+// All threads of a cooperative launch meet: a flag for each block counts its meetings.
+static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t blocks) {{
+  RNNC_SHARED(int, rnnc_next);
+  __syncthreads();
+  if (threadIdx.x == 0) {{
+    rnnc_next = flags[blockIdx.x] + 1;
+    rnnc_release(flags + blockIdx.x, rnnc_next);
+  }}
+  __syncthreads();
+  for (int64_t other = threadIdx.x; other < blocks; other += {block})
+    while (rnnc_acquire(flags + other) - rnnc_next < 0) {{
+    }}
+  __syncthreads();
+}}
+
+"""
+
+_HOST = """
+static inline int64_t rnnc_floordiv(int64_t a, int64_t b) {{
+  return a / b - (a % b != 0 && a < 0);
+}}
+static inline int64_t rnnc_count(int64_t n) {{ return n > 0 ? n : 0; }}
+static inline int64_t rnnc_times(int64_t a, int64_t b) {{
+  int64_t result;  // of sizes that are not negative; too large ones stay the largest
+  return __builtin_mul_overflow(a, b, &result) ? INT64_MAX / 2 : result;
+}}
+static inline int64_t rnnc_min(int64_t a, int64_t b) {{ return a < b ? a : b; }}
+static inline int64_t rnnc_max(int64_t a, int64_t b) {{ return a > b ? a : b; }}
+static inline int64_t count(int64_t n) {{ return rnnc_count(n); }}
+static inline int64_t larger(int64_t a, int64_t b) {{ return rnnc_max(a, b); }}
+static inline int64_t floordiv(int64_t a, int64_t b) {{ return rnnc_floordiv(a, b); }}
+
+#ifndef RNNC_EMULATED
+// Blocks of {block} threads for so many items; more items than threads are taken in turns.
+template <class... P, class... A>
+static void rnnc_launch(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t stream,
+                        A... given) {{
+  if (items <= 0) return;
+  int64_t blocks = rnnc_min((items + {block} - 1) / {block}, INT64_C(65536));
+  kernel<<<(unsigned)blocks, {block}, 0, stream>>>(blocks, (P)given...);
+}}
+
+template <class... P>
+static bool rnnc_cooperate(void (*kernel)(P...), int64_t blocks, cudaStream_t stream, P... given) {{
+  void *pointers[] = {{&given...}};
+  return cudaLaunchCooperativeKernel((const void *)kernel, (unsigned)blocks, {block}, pointers, 0,
+                                     stream) == cudaSuccess;
+}}
+
+// One launch whose blocks are all resident, and can meet. False where the device has no such.
+template <class... P, class... A>
+static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t stream,
+                                 void *flags, A... given) {{
+  int device = 0, cooperative = 0, processors = 0, resident = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
+  cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, {block}, 0);
+  int64_t blocks = rnnc_min((items + {block} - 1) / {block}, (int64_t)resident * processors);
+  blocks = rnnc_min(blocks, INT64_C({most}));
+  if (!cooperative || blocks < 1) return false;
+  cudaMemsetAsync(flags, 0, blocks * sizeof(int), stream);
+  return rnnc_cooperate(kernel, blocks, stream, blocks, (P)given...);
+}}
+#endif
+"""
+
+_ENTRY = """
+static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
+{names}
+  int64_t end = 0;
+{places}
+  offsets[{states}] = end;
+  return end + {ends} + {flags};
+}}
+
+extern "C" int64_t rnnc_{entry}_workspace(const int64_t *sizes) {{
+  int64_t offsets[{states} + 1];
+  return place_{entry}(sizes, offsets);
+}}
+
+extern "C" int32_t rnnc_{entry}(cudaStream_t stream, int32_t, void *const *pointers,
+                              const int64_t *sizes) {{
+{names}
+  int64_t offsets[{states} + 1];
+  place_{entry}(sizes, offsets);
+  char *const workspace = (char *)pointers[{workspace}];
+  void *const ends = workspace + offsets[{states}];
+  int *const flags = (int *)(workspace + offsets[{states}] + {ends});
+  bool launched = false;
+  (void)flags, (void)launched;
+{given}
+{body}
+  return (int32_t)cudaGetLastError();
+}}
+"""
+
+
+def programs(plan: Plan) -> list[tuple[str, Plan, Launches]]:
+    """What is called and what runs when parameters are bound, each with its device functions."""
+    found = [("forward", plan)]
+    if plan.preparation is not None:
+        found.append(("prepare", plan.preparation))
+    return [(name, own, Launches(own, name)) for name, own in found]
+
+
+def device_functions(plan: Plan) -> list[Function]:
+    """All of them, in the order of the file."""
+    return [function for _, _, found in programs(plan) for function in found.functions]
+
+
+def cuda_source(plan: Plan) -> str:
+    """The whole file."""
+    parts = [_HEAD.format(model=plan.name, block=BLOCK)]
+    made = programs(plan)
+    parts.append(cuda_text([function for _, _, found in made for function in found.functions]))
+    parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS))
+    parts += [entry(name, own, found) for name, own, found in made]
+    return "".join(parts)
+
+
+def packs(plan: Plan) -> list[str]:
+    """The names of all packed factors, in the order of the call."""
+    buffers = {buffer.name: buffer for buffer in plan.buffers}
+    found = (products(kernel, buffers, LANES) for kernel in plan.kernels)
+    return [f.pack for made in found if made for step in made.passes for f in step.factors]
+
+
+def entry(name: str, plan: Plan, launches: Launches) -> str:
+    """`rnnc_NAME` and `rnnc_NAME_workspace`."""
+    callers = external(plan)
+    states = [buffer for buffer in plan.buffers if buffer.role == "state"]
+    state = {buffer.name: number for number, buffer in enumerate(states)}
+    named = packs(plan)
+    given = [
+        f"  void *const at_{identifier(buffer.name)} = pointers[{number}];"
+        for number, buffer in enumerate(callers)
+    ]
+    given += [
+        f"  void *const at_{identifier(buffer.name)} = workspace + offsets[{number}];"
+        for number, buffer in enumerate(states)
+    ]
+    start = len(callers)
+    given += [
+        f"  void *const pack_{identifier(pack)} = pointers[{start + number}];"
+        for number, pack in enumerate(named)
+    ]
+    start += len(named)
+    given += [
+        f"  void *const lengths_{identifier(extent)} = pointers[{start + number}];"
+        for number, extent in enumerate(plan.extents)
+    ]
+    start += len(plan.extents)
+    positions = size_positions(plan)
+    given += [
+        f"  const int64_t *const stride_{identifier(buffer)} = sizes + {position};"
+        for buffer, position in positions.items()
+    ]
+    names = [
+        f"  const int64_t {identifier(extent)} = sizes[{number}];"
+        for number, extent in enumerate(plan.extents)
+    ]
+    names.append(f"  const int64_t batch = sizes[{len(plan.extents)}];")
+    return _ENTRY.format(
+        entry=name,
+        names="\n".join(names),
+        places="\n".join(
+            placement([(state[buffer.name], buffer) for buffer in room], LANES)
+            for room in rooms(plan)
+        ),
+        states=len(states),
+        ends=8 * launches.ends,
+        flags=4 * MOST_BLOCKS,
+        workspace=start,
+        given="\n".join(given),
+        body="\n".join(launches.host.lines),
+    )

@@ -1,0 +1,87 @@
+"""Device functions in TensorIR as CUDA C++ text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import tvm
+import tvm_ffi
+from tvm import tirx
+
+from ..cpu.tir import Builder, Expr, Function, dtype_of, int64
+
+BLOCK = 128  # threads of a block
+_ARCHITECTURE = "sm_80"  # for TVM; the text holds for all later ones
+
+
+class DeviceBuilder(Builder):
+    """Builds `__global__ void name(parameters)`, a grid of blocks of BLOCK threads."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._block = tirx.Var("block", "int32")
+        self._thread = tirx.Var("thread", "int32")
+        self.blocks = self.scalar("blocks")  # the host passes how many there are
+
+    def grid(self) -> tuple[Expr, Expr]:
+        """The number of this thread in the grid, and of all threads."""
+        number = int64(self._block) * int64(BLOCK) + int64(self._thread)
+        return self.let(number, "number"), self.let(self.blocks * int64(BLOCK), "threads")
+
+    def let(self, value: Expr, name: str = "v") -> Expr:
+        """Integers are constants of the text, which TVM's C generator, unlike its LLVM one, keeps
+        as such. For floats its simplifier is not made: they go through memory, as everywhere."""
+        if dtype_of(value).startswith("float"):
+            return super().let(value, name)
+        variable = tirx.Var(name, value.ty)
+        self.add(tirx.Bind(variable, value))
+        return variable
+
+    def kernel(self) -> Function:
+        """The finished function."""
+        body = tirx.SeqStmt(list(self._blocks[0])) if self._blocks[0] else None
+        statement = tirx.Evaluate(tirx.IntImm("int32", 0)) if body is None else body
+        for variable, tag, extent in (
+            (self._thread, "threadIdx.x", BLOCK),
+            (self._block, "blockIdx.x", 1),
+        ):
+            axis = tirx.IterVar(None, variable, tirx.IterVar.ThreadIndex, tag)
+            count = tirx.IntImm("int32", extent)
+            statement = tirx.AttrStmt(axis, "thread_extent", count, statement)
+        function = tirx.PrimFunc(self._parameters, statement)
+        return function.with_attr({"global_symbol": self.name, "calling_conv": 2})
+
+
+def cuda_text(functions: Sequence[Function]) -> str:
+    """The functions as CUDA C++, without what TVM puts before them."""
+    target = tvm.target.Target({"kind": "cuda", "arch": _ARCHITECTURE})
+    named = {
+        str(function.attrs["global_symbol"]): function.with_attr(
+            {"target": target, "tirx.is_global_func": True}
+        )
+        for function in functions
+    }
+    module = tirx.transform.LowerIntrin()(tvm.IRModule(named))
+    compiler = "tvm_callback_cuda_compile"
+    before = tvm_ffi.get_global_func(compiler, allow_missing=True)
+    # TVM would compile the text at once; we want nothing but the text.
+    tvm_ffi.register_global_func(compiler, lambda code, target: "//", override=True)
+    try:
+        built = tvm_ffi.get_global_func("target.build.cuda")(module, target)
+    finally:
+        if before is not None:
+            tvm_ffi.register_global_func(compiler, before, override=True)
+    text = str(built.inspect_source("cuda"))
+    text = text[text.index('extern "C" __global__') :]
+    text = re.sub(r"^extern .*\);\n", "", text, flags=re.MULTILINE).strip() + "\n"
+    return "".join(map(_plain_scalars, re.split(r"(?=^extern)", text, flags=re.MULTILINE)))
+
+
+def _plain_scalars(function: str) -> str:
+    """Arrays of one element as variables."""
+    for name in re.findall(r"alignas\(\d\) \w+ (\w+)\[1\];", function):
+        function = re.sub(rf"alignas\(\d\) (\w+) {name}\[1\];", rf"\1 {name};", function)
+        function = re.sub(rf"\b{name}\[\(int64_t\)0\]", name, function)
+        function = re.sub(rf"(\w+ {name});\n +{name} = ", r"\1 = ", function)
+    return function
