@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from rnnc.ir.graph import Graph
     from rnnc.passes.prepare_weights import Divided
     from rnnc.passes.rewrite import Pass
+    from rnnc.passes.stream_steps import Refusal
     from rnnc.plan.plan import Plan
+    from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.model import Model
     from rnnc.weights import WeightType
@@ -193,6 +195,26 @@ class Compilation:
         order = [node.id for node in self.divided.params]
         return with_preparation(plan, self.preparation, order)
 
+    @cached_property
+    def stream(self) -> Stream | Refusal:
+        """The programs for one step at a time, or why there are none."""
+        from rnnc.analysis.schedule import schedule
+        from rnnc.passes.pipeline import completion, pipeline
+        from rnnc.passes.stream_steps import Refusal, stream_steps
+        from rnnc.plan.build import build_plan
+        from rnnc.plan.stream import Stream
+
+        def planned(graph: Graph) -> Plan:
+            completed = run_passes(graph, (*pipeline(), *completion()))
+            made = build_plan(completed, schedule(completed))
+            return replace(made, weights=self.request.weights)
+
+        steps = stream_steps(self.divided.main)
+        if isinstance(steps, Refusal):
+            return steps
+        beginning = None if steps.beginning is None else planned(steps.beginning)
+        return Stream(beginning, planned(steps.step), steps.states)
+
     def text(self, stage: str) -> str:
         """A stage as text: "ast", "ir", "opt" or "plan"."""
         from rnnc.ir.printer import print_graph
@@ -245,7 +267,8 @@ class Compilation:
 
         params = None if weights is None else read_arrays(weights)
         backend, variant = find_backend(self.request.target)
-        for path, data in backend.c_library(self.plan, variant, self.origin, params).items():
+        made = backend.c_library(self.plan, self.stream, variant, self.origin, params)
+        for path, data in made.items():
             make_folder((folder / path).parent)
             write_bytes(folder / path, data)
 

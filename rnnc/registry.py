@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
 if TYPE_CHECKING:
+    from rnnc.passes.stream_steps import Refusal
     from rnnc.plan.plan import Plan
+    from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.memory import Array
 
@@ -55,7 +57,12 @@ class Backend(Protocol):
         ...
 
     def c_library(
-        self, plan: Plan, variant: str | None, origin: Origin, params: Mapping[str, Array] | None
+        self,
+        plan: Plan,
+        stream: Stream | Refusal,
+        variant: str | None,
+        origin: Origin,
+        params: Mapping[str, Array] | None,
     ) -> dict[str, bytes]:
         """The files of a C library by path, header and all; with `params` it holds its weights."""
         ...

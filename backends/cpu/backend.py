@@ -11,6 +11,8 @@ from rnnc.plan.plan import Plan
 from rnnc.registry import TargetDescription
 
 if TYPE_CHECKING:
+    from rnnc.passes.stream_steps import Refusal
+    from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.memory import Array
 
@@ -68,13 +70,18 @@ class CpuBackend:
         return Artifact(manifest(plan, target, origin), library, origin.source)
 
     def c_library(
-        self, plan: Plan, variant: str | None, origin: Origin, params: Mapping[str, Array] | None
+        self,
+        plan: Plan,
+        stream: Stream | Refusal,
+        variant: str | None,
+        origin: Origin,
+        params: Mapping[str, Array] | None,
     ) -> dict[str, bytes]:
         """The files of a C library by path; with `params` it holds its weights."""
         from .clibrary import c_library
         from .target import find_target
 
-        return c_library(plan, find_target(variant or "host"), origin, params)
+        return c_library(plan, stream, find_target(variant or "host"), origin, params)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

@@ -18,7 +18,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from safetensors.numpy import save
 
+from rnnc.passes.stream_steps import Refusal
 from rnnc.plan.plan import Plan
+from rnnc.plan.stream import Stream
 from rnnc.runtime.artifact import Origin
 from rnnc.runtime.manifest import Manifest
 from rnnc.runtime.memory import DTYPES, Array
@@ -29,22 +31,30 @@ from .header import c_name, exported, functions, header
 from .library import RUNTIME_SOURCES, compile_c, emit_objects, run_tool
 from .manifest import manifest
 from .program import functions as kernels
+from .programs import Steps, steps
 from .tables import description
 from .target import CpuTarget
 
-INTERFACE_SOURCES = ("errors.c", "forward.c", "json.c", "model.c", "safetensors.c")
+INTERFACE_SOURCES = ("call.c", "errors.c", "json.c", "model.c", "safetensors.c", "stream.c")
 # Words of a call are read as pointers; the entry points are called through the interface alone.
 _OPTIONS = ("-fno-strict-aliasing", "-DRNNC_EXPORT=")
 
 
 def c_library(
-    plan: Plan, target: CpuTarget, origin: Origin, params: Mapping[str, Array] | None
+    plan: Plan,
+    stream: Stream | Refusal,
+    target: CpuTarget,
+    origin: Origin,
+    params: Mapping[str, Array] | None,
 ) -> dict[str, bytes]:
     """The files of the library by their path; with `params` the weights are in it.
 
     Raises RNN72x for parameters that do not fit and RNN702 for what the C compiler says.
     """
     about = manifest(plan, target, origin)
+    plans = stream if isinstance(stream, Stream) else None
+    streamed = None if plans is None else steps(plan, plans, target)
+    refusal = stream.reason if isinstance(stream, Refusal) else ""
     name = c_name(about.model)
     with TemporaryDirectory(prefix="rnnc-") as place:
         folder = Path(place)
@@ -52,9 +62,9 @@ def c_library(
         if params is not None:
             weights = folder / "weights.safetensors"
             weights.write_bytes(stored_weights(about, params))
-        source = interface_source(plan, target, about, weights)
+        source = entry_source(plan, target, plans) + interface_source(about, streamed, weights)
         (folder / "interface.c").write_text(source)
-        objects = emit_objects(kernels(plan, target), target, folder)
+        objects = emit_objects(kernels(plan, target, plans), target, folder)
         sources = (*RUNTIME_SOURCES, *INTERFACE_SOURCES)
         objects += compile_c(folder / "interface.c", sources, target, folder, *_OPTIONS)
         whole = folder / f"{name}.o"
@@ -69,7 +79,7 @@ def c_library(
         )  # fmt: skip
         libraries = {f"lib/{p.name}": p.read_bytes() for p in (shared, static)}
     texts = {
-        f"include/{name}.h": header(about, weights is not None),
+        f"include/{name}.h": header(about, streamed, refusal, weights is not None),
         f"lib/pkgconfig/{name}.pc": _PKG_CONFIG.format(
             name=name, model=about.model, version=about.rnnc
         ),
@@ -79,13 +89,13 @@ def c_library(
     return {**libraries, **{path: text.encode() for path, text in texts.items()}}
 
 
-def interface_source(plan: Plan, target: CpuTarget, about: Manifest, weights: Path | None) -> str:
-    """Entry points, tables and the functions of the header as one C source."""
-    parts = [entry_source(plan, target), '#include "forward.h"\n']
+def interface_source(about: Manifest, streamed: Steps | None, weights: Path | None) -> str:
+    """Tables and the functions of the header, to stand behind the entry points."""
+    parts = ['#include "stream.h"\n']
     if weights is not None:
         parts.append(_EMBEDDED.format(path=weights, size=weights.stat().st_size))
-    parts.append(description(about, None if weights is None else "rnnc_weights"))
-    parts.append(functions(about, weights is not None))
+    parts.append(description(about, streamed, None if weights is None else "rnnc_weights"))
+    parts.append(functions(about, streamed is not None, weights is not None))
     return "\n".join(parts)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from rnnc.ir.poly import Floor, Poly
 from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Buffer, Plan
+from rnnc.plan.stream import Stream
 
 from .layout import BYTES, MEMORY, inner_shape, passed, volume
-from .program import GENERAL, PREPARE, SINGLE, packed
+from .program import GENERAL, PREPARE, SINGLE, packed, stream_plans
 from .target import CpuTarget
 from .work import WORTH_A_THREAD, WORTH_SHARING
 
@@ -92,14 +93,17 @@ def strided(plan: Plan) -> list[Buffer]:
     return [buffer for buffer in external(plan) if buffer.role != "param"]
 
 
-def entry_source(plan: Plan, target: CpuTarget) -> str:
-    """The C source of `rnnc_forward` and, for a plan with a preparation, `rnnc_prepare`."""
+def entry_source(plan: Plan, target: CpuTarget, stream: Stream | None = None) -> str:
+    """The C source of `rnnc_forward` and, for a plan with a preparation, `rnnc_prepare`; for a
+    stream, of `rnnc_step` and `rnnc_begin`."""
     text = _COMMON.format(
         model=plan.name, worth_sharing=WORTH_SHARING, worth_a_thread=WORTH_A_THREAD
     )
     text += entry(plan, target, "forward", SINGLE, GENERAL)
     if plan.preparation is not None:
         text += entry(plan.preparation, target, "prepare", PREPARE, PREPARE)
+    for name, part in stream_plans(stream):
+        text += entry(part, target, name, f"rnnc_{name}_single", f"rnnc_{name}_general")
     return text
 
 

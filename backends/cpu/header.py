@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from rnnc.runtime.manifest import Manifest, Port
 from rnnc.runtime.ports import axes_of_extents, dim_text
 
+from .programs import Steps
 from .tables import interface_number
 
 C_TYPES = {"real": "float", "int": "int32_t", "bool": "uint8_t"}
@@ -90,19 +91,11 @@ def _axes(sizes: Iterable[str]) -> str:
 
 def call_fields(manifest: Manifest) -> list[Field]:
     """The arguments of a call: all of eight bytes, in the order of runtime/forward.h."""
-    ports = [port.name for port in (*manifest.inputs, *manifest.outputs)]
-    names = c_names((*manifest.extents, *ports))
-    extents, inner = names[: len(manifest.extents)], names[len(manifest.extents) :]
+    extents = c_names(manifest.extents)
     fields = [Field(f"int64_t {name}", "steps of the longest row") for name in extents]
     fields.append(Field("int64_t batch", "rows"))
     fields.append(Field("int64_t threads", "that may work, the caller among them; 0 is 1"))
-    for port, name in zip((*manifest.inputs, *manifest.outputs), inner, strict=True):
-        text = port_text(port)
-        if port in manifest.inputs:
-            text += "" if port.default is None else f"; NULL: {port.default:g} everywhere"
-            fields.append(Field(f"const {C_TYPES[port.dtype]} *{name}", f"in: {text}"))
-        else:
-            fields.append(Field(f"{C_TYPES[port.dtype]} *{name}", f"out: {text}"))
+    fields += _port_fields(manifest.inputs, manifest.outputs, extents)
     for name, own in zip(extents, c_names(f"lengths_{n}" for n in extents), strict=True):
         text = f"in: [batch], each row's own {name}; NULL: {name}"
         fields.append(Field(f"const int32_t *{own}", text))
@@ -110,6 +103,20 @@ def call_fields(manifest: Manifest) -> list[Field]:
     fields.append(Field("void *workspace", "that no other call uses at the same time"))
     fields.append(Field("int64_t workspace_size", "in bytes"))
     fields.append(Field("const void *pool", "of another library's threads; NULL: its own"))
+    return fields
+
+
+def _port_fields(
+    inputs: Sequence[Port], outputs: Sequence[Port], taken: Sequence[str] = ()
+) -> list[Field]:
+    names = c_names((port.name for port in (*inputs, *outputs)), taken)
+    fields: list[Field] = []
+    for port, name in zip(inputs, names, strict=False):
+        text = "" if port.default is None else f"; NULL: {port.default:g} everywhere"
+        declaration = f"const {C_TYPES[port.dtype]} *{name}"
+        fields.append(Field(declaration, f"in: {port_text(port)}{text}"))
+    for port, name in zip(outputs, names[len(inputs) :], strict=True):
+        fields.append(Field(f"{C_TYPES[port.dtype]} *{name}", f"out: {port_text(port)}"))
     return fields
 
 
@@ -147,8 +154,24 @@ def _be(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def header(manifest: Manifest, embeds: bool) -> str:
-    """`include/<model>.h`"""
+def step_fields(streamed: Steps) -> list[Field]:
+    """The arguments of a step, in the order of runtime/stream.h."""
+    fields = [Field("int64_t threads", "that may work, the caller among them; 0 is 1")]
+    fields += _port_fields(streamed.inputs, streamed.outputs)
+    fields.append(Field("const void *pool", "of another library's threads; NULL: its own"))
+    return fields
+
+
+def start_fields(streamed: Steps) -> list[Field]:
+    """The inputs that decide how a stream begins."""
+    inputs = () if streamed.begin is None else streamed.begin.inputs
+    return _port_fields(inputs, ()) or [
+        Field("int64_t unused", "no input decides how a stream begins")
+    ]
+
+
+def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: bool) -> str:
+    """`include/<model>.h`; without `streamed` the header says why: `refusal`."""
     name = c_name(manifest.model)
     none = [Field("int64_t unused", "the model has no parameters")]
     return _HEADER.format(
@@ -165,6 +188,22 @@ def header(manifest: Manifest, embeds: bool) -> str:
         strides=_wrapped(stride_text(manifest)),
         rows=rows_text(manifest),
         embedded=_EMBEDDED.format(p=name) if embeds else "",
+        stream=_no_stream(refusal) if streamed is None else _stream(name, streamed),
+    )
+
+
+def _no_stream(reason: str) -> str:
+    return f"/* {_wrapped(f'This model cannot be run step by step: {reason}.')} */"
+
+
+def _stream(name: str, streamed: Steps) -> str:
+    rows = _COUNTED if streamed.step.extents else _UNCOUNTED
+    return _STREAM.format(
+        p=name,
+        P=name.upper(),
+        rows=rows,
+        step=_members(step_fields(streamed)),
+        start=_members(start_fields(streamed)),
     )
 
 
@@ -177,11 +216,12 @@ def exported(text: str) -> list[str]:
     return re.findall(r"^API [^(]*?(\w+)\(", text, re.MULTILINE)
 
 
-def functions(manifest: Manifest, embeds: bool) -> str:
+def functions(manifest: Manifest, streams: bool, embeds: bool) -> str:
     """The C source of what the header declares; behind the tables of the description."""
-    return _FUNCTIONS.format(p=c_name(manifest.model), abi=manifest.abi) + (
-        _EMBEDDED_FUNCTION.format(p=c_name(manifest.model)) if embeds else ""
-    )
+    name = c_name(manifest.model)
+    text = _FUNCTIONS.format(p=name, abi=manifest.abi)
+    text += _EMBEDDED_FUNCTION.format(p=name) if embeds else ""
+    return text + (_STREAM_FUNCTIONS.format(p=name) if streams else "")
 
 
 _HEADER = """\
@@ -289,6 +329,10 @@ int {p}_forward(const {p}_model *model, const {p}_call *call);
 /* The threads of this library, for `pool` of calls of other models. */
 const void *{p}_pool(void);
 
+/* ---- one step at a time ---------------------------------------------------------------------- */
+
+{stream}
+
 #ifdef __cplusplus
 }}
 #endif
@@ -337,11 +381,11 @@ API int {p}_load_bytes_in(uint64_t interface, const void *bytes, size_t length, 
 API void {p}_free(rnnc_model *model) {{ rnnc_free(model); }}
 
 API int64_t {p}_workspace_size(const rnnc_word *call) {{
-  return rnnc_workspace_size(&description, call);
+  return rnnc_forward_size(&description, call);
 }}
 
 API int {p}_forward(const rnnc_model *model, const rnnc_word *call) {{
-  return rnnc_call(&description, model, call);
+  return rnnc_forward_call(&description, model, call);
 }}
 
 API const void *{p}_pool(void) {{ return rnnc_runtime_default(); }}
@@ -351,5 +395,65 @@ _EMBEDDED_FUNCTION = """
 API int {p}_load_embedded(uint64_t interface, rnnc_model **model) {{
   return rnnc_load_bytes(&description, interface, rnnc_weights, sizeof rnnc_weights, NULL, 0,
                          model);
+}}
+"""
+
+_STREAM = """\
+/* What is kept of a sequence from step to step, in memory of the caller. It holds nothing of the
+ * model, and the same numbers come out as in whole sequences. One thread at a time may use it. */
+typedef struct {p}_stream {p}_stream;
+
+/* The inputs that decide how a stream begins. */
+typedef struct {p}_start {{
+{start}
+}} {p}_start;
+
+/* The arguments of a step: no strides, arrays are row-major. Outputs that a whole sequence has but
+ * once are those of a sequence that ends with this step. */
+typedef struct {p}_step_call {{
+{step}
+}} {p}_step_call;
+
+/* How many bytes a stream of `batch` rows needs; a negative number is an error's code. */
+int64_t {p}_stream_size(int64_t batch);
+
+/* Makes a stream before its first step. `start` may be NULL where all of its inputs may. */
+int {p}_stream_init(const {p}_model *model, int64_t batch, const {p}_start *start, void *memory,
+    int64_t size, {p}_stream **stream);
+
+/* Brings one row back to before its first step; `start` is of this row alone.{rows} */
+int {p}_stream_reset(const {p}_model *model, {p}_stream *stream, int64_t row,
+    const {p}_start *start);
+
+/* Makes another stream of the same state, in memory of the same size. */
+int {p}_stream_copy(const {p}_stream *stream, void *memory, int64_t size, {p}_stream **copy);
+
+/* The next step of all rows. On an error the stream is as before. */
+int {p}_step(const {p}_model *model, {p}_stream *stream, const {p}_step_call *call);"""
+
+_UNCOUNTED = ""
+_COUNTED = """
+ * The model counts its steps: only a stream of one row can be reset."""
+
+_STREAM_FUNCTIONS = """
+API int64_t {p}_stream_size(int64_t batch) {{ return rnnc_stream_size(&description, batch); }}
+
+API int {p}_stream_init(const rnnc_model *model, int64_t batch, const rnnc_word *start,
+                        void *memory, int64_t size, rnnc_stream **stream) {{
+  return rnnc_stream_init(&description, model, batch, start, memory, size, stream);
+}}
+
+API int {p}_stream_reset(const rnnc_model *model, rnnc_stream *stream, int64_t row,
+                         const rnnc_word *start) {{
+  return rnnc_stream_reset(&description, model, stream, row, start);
+}}
+
+API int {p}_stream_copy(const rnnc_stream *stream, void *memory, int64_t size,
+                        rnnc_stream **copy) {{
+  return rnnc_stream_copy(&description, stream, memory, size, copy);
+}}
+
+API int {p}_step(const rnnc_model *model, rnnc_stream *stream, const rnnc_word *call) {{
+  return rnnc_stream_step(&description, model, stream, call);
 }}
 """

@@ -36,11 +36,10 @@ from .words import Word, word
 def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
     """The manifest of the library made from a plan."""
     lanes = target.lanes("float32")
-    ports = {a.buffer: a for a in (*plan.inputs, *plan.outputs)}
+    inputs, outputs = ports(plan)
     first = plan.preparation
     results = () if first is None else prepared_names(first)
-    stored = (*(parameter.buffer for parameter in plan.parameters), *results)
-    numbers = {name: number for number, name in enumerate(stored)}
+    numbers = stored_numbers(plan)
     params = {b.name: b for p in (first, plan) if p is not None for b in p.buffers}
     preparation = None
     if first is not None:
@@ -55,12 +54,28 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
         TargetInfo(target.triple, target.cpu, code_features(target.triple, llvm_features(target))),
         plan.weights,
         plan.extents,
-        tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "input"),
-        tuple(port(ports[b.name], b, plan) for b in plan.buffers if b.role == "output"),
+        inputs,
+        outputs,
         tuple(parameter_spec(found, params[found.buffer], lanes) for found in plan.parameters),
         preparation,
         *weights(plan, target, numbers),
     )
+
+
+def ports(plan: Plan) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """Inputs and outputs in the order of an entry point."""
+    known = {a.buffer: a for a in (*plan.inputs, *plan.outputs)}
+    return (
+        tuple(port(known[b.name], b, plan) for b in plan.buffers if b.role == "input"),
+        tuple(port(known[b.name], b, plan) for b in plan.buffers if b.role == "output"),
+    )
+
+
+def stored_numbers(plan: Plan) -> dict[str, int]:
+    """The number of each stored array: parameters, then results of the preparation."""
+    results = () if plan.preparation is None else prepared_names(plan.preparation)
+    stored = (*(parameter.buffer for parameter in plan.parameters), *results)
+    return {name: number for number, name in enumerate(stored)}
 
 
 def weights(

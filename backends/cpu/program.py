@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
+from rnnc.plan.stream import Stream
 
 from .chains import emit_chains
 from .exits import have_stopped
@@ -24,12 +25,14 @@ from .target import CpuTarget
 from .tir import Builder, Expr, Function, int64, load
 from .work import largest_phase, total
 
+STEP, BEGIN = "step", "begin"
 SINGLE, GENERAL, PREPARE = "rnnc_forward_single", "rnnc_forward_general", "rnnc_prepare_single"
 NOBODY = -1  # in the place of a task at a barrier: there is nobody to wait for
 
 
-def functions(plan: Plan, target: CpuTarget) -> tuple[Function, ...]:
-    """`rnnc_forward_single`, `_general` and `_work`; with a preparation also `rnnc_prepare_...`.
+def functions(plan: Plan, target: CpuTarget, stream: Stream | None = None) -> tuple[Function, ...]:
+    """`rnnc_forward_single`, `_general` and `_work`; with a preparation also `rnnc_prepare_...`,
+    with a stream `rnnc_step_...` and `rnnc_begin_...`.
 
     Behind them the functions that they call.
     """
@@ -42,7 +45,19 @@ def functions(plan: Plan, target: CpuTarget) -> tuple[Function, ...]:
     if plan.preparation is not None:
         made.append(function(plan.preparation, target, used, PREPARE, True))
         made.append(work_of_call(plan.preparation, "prepare"))
+    for name, part in stream_plans(stream):
+        made.append(function(part, target, used, f"rnnc_{name}_single", True))
+        made.append(function(part, target, used, f"rnnc_{name}_general", False))
+        made.append(work_of_call(part, name))
     return (*made, *(multiply.function() for multiply in used.values()))
+
+
+def stream_plans(stream: Stream | None) -> list[tuple[str, Plan]]:
+    """The plans of a stream by the names of their entry points."""
+    if stream is None:
+        return []
+    plans = [(STEP, stream.step), (BEGIN, stream.beginning)]
+    return [(name, plan) for name, plan in plans if plan is not None]
 
 
 def work_of_call(plan: Plan, name: str) -> Function:

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Sequence
 from rnnc.runtime.manifest import Affine, Block, Manifest, Pack, ParameterSpec, Port, Prepared
 from rnnc.runtime.parameters import stacked_path, stacked_positions
 
+from .program import BEGIN, STEP
+from .programs import Program, Steps, forward, preparation
+
 _DTYPES = {"real": "RNNC_REAL", "int": "RNNC_INT", "bool": "RNNC_BOOL"}
 _INTS = (-(2**31), 2**31)  # what an int32 holds
 
@@ -22,43 +25,34 @@ def interface_number(manifest: Manifest) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
 
 
-def description(manifest: Manifest, embedded: str | None) -> str:
+def description(manifest: Manifest, streamed: Steps | None, embedded: str | None) -> str:
     """`static const rnnc_description description`; `embedded` names an array of the library."""
-    packs = {repr(found): found for found in (*_prepared_packs(manifest), *manifest.packs)}
+    programs = [forward(manifest)]
+    first = preparation(manifest)
+    if first is not None:
+        programs.append(first)
+    if streamed is not None:
+        programs += [p for p in (streamed.step, streamed.begin) if p is not None]
+    packs = {repr(made): made for p in programs for made in p.packs}
     numbers = {text: number for number, text in enumerate(packs)}
     paths = [path for spec in manifest.parameters for path in spec.paths]
+    slots = () if streamed is None else streamed.states
     lines = [
         _table("rnnc_parameter", "parameters", parameters(manifest)),
         _table("rnnc_stored", "stored", stored(manifest)),
         _table("rnnc_pack", "packs", map(pack, packs.values())),
-        _table("rnnc_port", "inputs", (port(p, manifest) for p in manifest.inputs)),
-        _table("rnnc_port", "outputs", (port(p, manifest) for p in manifest.outputs)),
-        program(
-            "forward",
-            ("inputs", len(manifest.inputs)),
-            ("outputs", len(manifest.outputs)),
-            manifest.weights,
-            [numbers[repr(p)] for p in manifest.packs],
-        ),
+        _table("rnnc_state", "states", (_record((s.before, s.after, s.begin)) for s in slots)),
     ]
-    if manifest.preparation is not None:
-        made = manifest.preparation
-        used = [numbers[repr(p)] for p in made.packs]
-        results = ("0", len(made.results))
-        lines.append(program("prepare", ("0", 0), results, made.weights, used))
+    results = 0 if manifest.preparation is None else len(manifest.preparation.results)
+    for made in programs:
+        lines += program(made, [numbers[repr(p)] for p in made.packs], results)
+    known = {made.name for made in programs}
     fields = [
         _text(manifest.model),
         f"{interface_number(manifest):#x}u",
-        len(manifest.extents),
-        len(paths),
-        len(manifest.stored),
-        len(packs),
-        _pointer("char *const", map(_text, manifest.extents)),
-        "parameters",
-        "stored",
-        "packs",
-        "&forward",
-        "0" if manifest.preparation is None else "&prepare",
+        *(len(paths), len(manifest.stored), len(packs), len(slots)),
+        *("parameters", "stored", "packs", "states"),
+        *(f"&{n}" if n in known else "0" for n in ("forward", "prepare", BEGIN, STEP)),
         embedded or "0",
         f"sizeof {embedded}" if embedded else "0",
     ]
@@ -66,26 +60,25 @@ def description(manifest: Manifest, embedded: str | None) -> str:
     return "\n".join(lines)
 
 
-def program(
-    name: str,
-    inputs: tuple[str, int],
-    outputs: tuple[str, int],
-    weights: Sequence[int],
-    packs: Sequence[int],
-) -> str:
+def program(made: Program, packs: Sequence[int], results: int) -> list[str]:
+    """Its ports and the row of its own; a preparation has no ports but `results` outputs."""
+    inputs, outputs = f"{made.name}_inputs", f"{made.name}_outputs"
     fields = [
-        f"rnnc_{name}",
-        f"rnnc_{name}_workspace",
-        *(inputs[1], outputs[1], len(weights), len(packs)),
-        *(inputs[0], outputs[0]),
-        _pointer("int32_t", weights),
+        f"rnnc_{made.name}",
+        f"rnnc_{made.name}_workspace",
+        *(len(made.extents), len(made.inputs)),
+        results if made.name == "prepare" else len(made.outputs),
+        *(len(made.weights), len(packs)),
+        _pointer("char *const", map(_text, made.extents)),
+        *(inputs, outputs),
+        _pointer("int32_t", made.weights),
         _pointer("int32_t", packs),
     ]
-    return f"static const rnnc_program {name} = {_record(fields)};\n"
-
-
-def _prepared_packs(manifest: Manifest) -> tuple[Pack, ...]:
-    return () if manifest.preparation is None else manifest.preparation.packs
+    return [
+        _table("rnnc_port", inputs, (port(p, made.extents) for p in made.inputs)),
+        _table("rnnc_port", outputs, (port(p, made.extents) for p in made.outputs)),
+        f"static const rnnc_program {made.name} = {_record(fields)};\n",
+    ]
 
 
 # ---- parameters ---------------------------------------------------------------------------------
@@ -181,19 +174,19 @@ def _coefficients(form: Affine, names: Sequence[str]) -> list[int]:
 # ---- inputs and outputs -------------------------------------------------------------------------
 
 
-def port(found: Port, manifest: Manifest) -> str:
+def port(found: Port, extents: Sequence[str]) -> str:
     ends: tuple[Affine, Affine] = found.range or ({}, {})
     axes = [
         _record(
             [
                 *(lower, dim.size or 0, dim.offset),
                 _record([form.get(dim.name, 0) for form in ends]),
-                -1 if dim.extent is None else manifest.extents.index(dim.extent),
+                -1 if dim.extent is None else extents.index(dim.extent),
             ]
         )
         for dim, lower in zip(found.dims, found.lowers, strict=True)
     ]
-    own = [[form.get(name, 0) for name in manifest.extents] for form in ends]
+    own = [[form.get(name, 0) for name in extents] for form in ends]
     return _record(
         [
             *(_text(found.name), _DTYPES[found.dtype], len(axes)),

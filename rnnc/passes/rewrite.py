@@ -115,14 +115,16 @@ class Rewriter:
         return assemble(self.graph, self.nodes, outputs)
 
 
-def assemble(graph: Graph, nodes: Mapping[str, Node], outputs: tuple[Output, ...]) -> Graph:
+def assemble(
+    graph: Graph, nodes: Mapping[str, Node], outputs: tuple[Output, ...], inputs: bool = True
+) -> Graph:
     """A graph of the nodes that the outputs (and the interface) need, sources before readers.
 
-    Inputs stay even if unread: they are the model's signature.
+    With `inputs`, those stay even if unread: they are the model's signature.
     """
     alive: dict[str, None] = {}
     stack = [output.node for output in reversed(outputs)]
-    stack += [node.id for node in nodes.values() if node.op.name == "input"]
+    stack += [node.id for node in nodes.values() if inputs and node.op.name == "input"]
     while stack:
         name = stack.pop()
         if name not in alive:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnc.driver import Compilation
 from rnnc.ir.pointwise import Array
 from rnnc.weights import WeightType
 from tests.runtime.networks import compilation
@@ -27,8 +28,12 @@ class CLibrary:
     folder: Path
     functions: ctypes.CDLL
     interface: int
+    header: str
     call: type[ctypes.Structure]
     parameters: type[ctypes.Structure]
+
+    def struct(self, name: str) -> type[ctypes.Structure]:
+        return struct(self.header, f"{self.name}_{name}")
 
     @property
     def error(self) -> str:
@@ -79,8 +84,12 @@ def struct(header: str, name: str) -> type[ctypes.Structure]:
 
 @functools.cache
 def c_library(name: str, weights: WeightType = "float32") -> CLibrary:
-    folder = Path(tempfile.mkdtemp(prefix="rnnc-test-"))
-    compilation(name, weights).build_c_library(folder, None)
+    return compiled_library(compilation(name, weights))
+
+
+def compiled_library(made: Compilation, embedded: Path | None = None) -> CLibrary:
+    folder, name = Path(tempfile.mkdtemp(prefix="rnnc-test-")), made.graph.name
+    made.build_c_library(folder, embedded)
     header = (folder / "include" / f"{name}.h").read_text()
     number = re.search(r"_INTERFACE UINT64_C\((\w+)\)", header)
     assert number is not None
@@ -89,6 +98,7 @@ def c_library(name: str, weights: WeightType = "float32") -> CLibrary:
         folder,
         ctypes.CDLL(str(folder / "lib" / f"lib{name}.so")),
         int(number[1], 16),
+        header,
         struct(header, f"{name}_call"),
         struct(header, f"{name}_parameters"),
     )
@@ -115,3 +125,61 @@ def called(
     call.workspace, call.workspace_size = workspace.ctypes.data, workspace.size
     assert library.forward(model, call) == 0, library.error
     return outputs
+
+
+class Stream:
+    """A stream of so many rows; `start` are the inputs that decide how it begins."""
+
+    def __init__(
+        self, library: CLibrary, model: ctypes.c_void_p, batch: int, start: Mapping[str, Array]
+    ) -> None:
+        self.library, self.model = library, model
+        size = library.functions[f"{library.name}_stream_size"]
+        size.restype = ctypes.c_int64
+        self.memory = np.full(int(size(ctypes.c_int64(batch))), 0xFF, np.uint8)
+        self.place = ctypes.c_void_p()
+        kept, given = self.start(start)
+        init = library.functions[f"{library.name}_stream_init"]
+        code = init(
+            *(model, ctypes.c_int64(batch), ctypes.byref(given)),
+            *(ctypes.c_void_p(self.memory.ctypes.data), ctypes.c_int64(self.memory.size)),
+            ctypes.byref(self.place),
+        )
+        assert code == 0 and kept is not None, library.error
+
+    def start(self, given: Mapping[str, Array]) -> tuple[list[Array], ctypes.Structure]:
+        kept, made = [c_array(array) for array in given.values()], self.library.struct("start")()
+        for name, array in zip(given, kept, strict=True):
+            if hasattr(made, name):
+                setattr(made, name, array.ctypes.data)
+        return kept, made
+
+    def reset(self, row: int, start: Mapping[str, Array]) -> int:
+        kept, given = self.start(start)
+        function = self.library.functions[f"{self.library.name}_stream_reset"]
+        code = function(self.model, self.place, ctypes.c_int64(row), ctypes.byref(given))
+        assert kept is not None
+        return int(code)
+
+    def copy(self) -> Stream:
+        other = object.__new__(Stream)
+        other.library, other.model = self.library, self.model
+        other.memory, other.place = np.empty_like(self.memory), ctypes.c_void_p()
+        code = self.library.functions[f"{self.library.name}_stream_copy"](
+            *(self.place, ctypes.c_void_p(other.memory.ctypes.data)),
+            *(ctypes.c_int64(other.memory.size), ctypes.byref(other.place)),
+        )
+        assert code == 0, self.library.error
+        return other
+
+    def step(self, inputs: Mapping[str, Array], shapes: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs of the shapes and kinds of `shapes`."""
+        call = self.library.struct("step_call")()
+        given = {name: c_array(array) for name, array in inputs.items()}
+        outputs = {name: np.full_like(c_array(array), 7) for name, array in shapes.items()}
+        for name, array in (*given.items(), *outputs.items()):
+            if hasattr(call, name):
+                setattr(call, name, array.ctypes.data)
+        step = self.library.functions[f"{self.library.name}_step"]
+        assert step(self.model, self.place, ctypes.byref(call)) == 0, self.library.error
+        return outputs

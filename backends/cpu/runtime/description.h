@@ -84,20 +84,27 @@ typedef struct rnnc_port {
 typedef struct rnnc_program {
   int32_t (*run)(const rnnc_runtime *, int32_t, void *const *, const int64_t *);
   int64_t (*workspace)(const int64_t *);
-  int32_t num_inputs, num_outputs, num_weights, num_packs;
+  int32_t num_extents, num_inputs, num_outputs, num_weights, num_packs;
+  const char *const *extents;
   const rnnc_port *inputs, *outputs;
   const int32_t *weights, *packs; /* numbers of stored arrays, of packs */
 } rnnc_program;
 
+/* What a stream keeps from step to step: output `after` of a step, and of the beginning (-1: it
+ * begins with zeros), is input `before` of the next step. */
+typedef struct rnnc_state {
+  int32_t before, after, begin;
+} rnnc_state;
+
 typedef struct rnnc_description {
   const char *name;    /* of the model */
   uint64_t interface;  /* what headers and callers must have been made for */
-  int32_t num_extents, num_parameters, num_stored, num_packs;
-  const char *const *extents;
+  int32_t num_parameters, num_stored, num_packs, num_states;
   const rnnc_parameter *parameters;
   const rnnc_stored *stored; /* the results of the preparation are the last */
   const rnnc_pack *packs;
-  const rnnc_program *forward, *prepare; /* `prepare` may be NULL */
+  const rnnc_state *states;
+  const rnnc_program *forward, *prepare, *begin, *step; /* all but `forward` may be NULL */
   const unsigned char *embedded; /* a safetensors file, or NULL */
   size_t embedded_size;
 } rnnc_description;

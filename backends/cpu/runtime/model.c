@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_PROGRAMS = 3 };
+
 /* Where a stored array is before it is laid out: an array of `shape` for each point of its box. */
 typedef struct points {
   const void *const *parameters; /* of the user */
@@ -77,12 +79,17 @@ static int32_t count_arrays(const rnnc_program *program) {
 
 /* The programs whose arrays a model keeps. */
 static int32_t kept(const rnnc_description *d, const rnnc_program **programs) {
-  programs[0] = d->forward;
-  return 1;
+  int32_t count = 0;
+  programs[count++] = d->forward;
+  if (d->step)
+    programs[count++] = d->step;
+  if (d->begin)
+    programs[count++] = d->begin;
+  return count;
 }
 
 static int64_t handle_size(const rnnc_description *d) {
-  const rnnc_program *programs[2];
+  const rnnc_program *programs[MOST_PROGRAMS];
   int32_t count = kept(d, programs);
   int64_t pointers = 0;
   for (int32_t i = 0; i < count; i++)
@@ -123,7 +130,7 @@ static int64_t scratch_size(const rnnc_description *d) {
 }
 
 static int64_t model_size(const rnnc_description *d) {
-  const rnnc_program *programs[2];
+  const rnnc_program *programs[MOST_PROGRAMS];
   int32_t count = kept(d, programs);
   int64_t size = handle_size(d) + RNNC_ALIGNMENT;
   for (int32_t i = 0; i < count; i++)
@@ -336,7 +343,7 @@ int rnnc_create(const rnnc_description *d, uint64_t interface, const void *const
   rnnc_model *made = (rnnc_model *)aligned(memory);
   made->description = d;
   made->allocated = allocated;
-  const rnnc_program *programs[2];
+  const rnnc_program *programs[MOST_PROGRAMS];
   int32_t count = kept(d, programs);
   char *place = (char *)made + handle_size(d);
   void **arrays = made->arrays;
@@ -385,7 +392,7 @@ void rnnc_free(rnnc_model *model) {
 }
 
 void *const *rnnc_arrays(const rnnc_model *model, const rnnc_program *program) {
-  const rnnc_program *programs[2];
+  const rnnc_program *programs[MOST_PROGRAMS];
   int32_t count = kept(model->description, programs);
   void *const *arrays = model->arrays;
   for (int32_t i = 0; i < count && programs[i] != program; i++)

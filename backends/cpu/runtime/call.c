@@ -1,27 +1,6 @@
-#include "forward.h"
+#include "call.h"
 
 #include <string.h>
-
-/* Where the words of a call begin. */
-typedef struct places {
-  int32_t batch, threads, inputs, outputs, lengths, strides, workspace, workspace_size, pool;
-} places;
-
-static places places_of(const rnnc_description *d, const rnnc_program *program) {
-  places p;
-  p.batch = d->num_extents;
-  p.threads = p.batch + 1;
-  p.inputs = p.threads + 1;
-  p.outputs = p.inputs + program->num_inputs;
-  p.lengths = p.outputs + program->num_outputs;
-  p.strides = p.lengths + d->num_extents;
-  p.workspace = p.strides + 1;
-  p.workspace_size = p.workspace + 1;
-  p.pool = p.workspace_size + 1;
-  return p;
-}
-
-static void *pointer(rnnc_word word) { return (void *)(uintptr_t)word; }
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
 
@@ -39,7 +18,7 @@ static int64_t count_points(const rnnc_port *port, const int64_t *extents, int64
   return points;
 }
 
-static int64_t port_size(const rnnc_port *port, const int64_t *extents, int64_t batch) {
+int64_t rnnc_port_size(const rnnc_port *port, const int64_t *extents, int64_t batch) {
   return rnnc_times(count_points(port, extents, batch), port->volume * rnnc_element(port->dtype));
 }
 
@@ -62,63 +41,56 @@ static int64_t *packed_strides(const rnnc_port *port, const int64_t *extents, in
 }
 
 /* Extents, batch, and strides of inputs and outputs: those that are given, else as packed. */
-static void entry_sizes(const rnnc_description *d, const rnnc_program *program,
-                        const rnnc_word *call, const int64_t *given, int64_t *sizes) {
-  memcpy(sizes, call, sizeof(int64_t) * (size_t)(d->num_extents + 1));
-  int64_t *next = sizes + d->num_extents + 1, batch = sizes[d->num_extents];
-  if (given) {
-    memcpy(next, given,
-           sizeof(int64_t) * (size_t)(count_strides(program->inputs, program->num_inputs) +
-                                      count_strides(program->outputs, program->num_outputs)));
+static void entry_sizes(const rnnc_program *program, const rnnc_call *call, int64_t *sizes) {
+  int32_t extents = program->num_extents;
+  memcpy(sizes, call->sizes, sizeof(int64_t) * (size_t)(extents + 1));
+  int64_t *next = sizes + extents + 1, batch = sizes[extents];
+  if (call->strides) {
+    int32_t count = count_strides(program->inputs, program->num_inputs) +
+                    count_strides(program->outputs, program->num_outputs);
+    memcpy(next, call->strides, sizeof(int64_t) * (size_t)count);
     return;
   }
   for (int32_t i = 0; i < program->num_inputs; i++)
-    next = packed_strides(&program->inputs[i], call, batch, next);
+    next = packed_strides(&program->inputs[i], call->sizes, batch, next);
   for (int32_t i = 0; i < program->num_outputs; i++)
-    next = packed_strides(&program->outputs[i], call, batch, next);
+    next = packed_strides(&program->outputs[i], call->sizes, batch, next);
 }
 
 /* ---- workspace ------------------------------------------------------------------------------ */
 
 /* What a call takes from its workspace besides what kernels want: lengths of each extent, and for
  * each input its default value, or a copy without ints that no row has. */
-static int64_t extra_size(const rnnc_description *d, const rnnc_program *program,
-                          const rnnc_word *call) {
-  int64_t batch = call[d->num_extents];
-  int64_t size = RNNC_ALIGNMENT + d->num_extents * rnnc_round(rnnc_times(batch, 4));
+static int64_t extra_size(const rnnc_program *program, const int64_t *sizes) {
+  int64_t batch = sizes[program->num_extents];
+  int64_t size = RNNC_ALIGNMENT + program->num_extents * rnnc_round(rnnc_times(batch, 4));
   for (int32_t i = 0; i < program->num_inputs; i++) {
     const rnnc_port *port = &program->inputs[i];
     if (port->has_default)
       size += rnnc_round(port->volume * rnnc_element(port->dtype));
     if (port->has_range)
-      size += rnnc_round(port_size(port, call, batch));
+      size += rnnc_round(rnnc_port_size(port, sizes, batch));
   }
   return size;
 }
 
-static int check_sizes(const rnnc_description *d, const rnnc_word *call) {
-  for (int32_t i = 0; i <= d->num_extents; i++)
-    if (call[i] < 0 || call[i] > INT32_MAX)
+static int check_sizes(const rnnc_program *program, const int64_t *sizes) {
+  for (int32_t i = 0; i <= program->num_extents; i++)
+    if (sizes[i] < 0 || sizes[i] > INT32_MAX)
       return rnnc_fail(RNNC_ARGUMENT, "%s is %lld, which is not in 0..2147483648",
-                       i < d->num_extents ? d->extents[i] : "batch", (long long)call[i]);
+                       i < program->num_extents ? program->extents[i] : "batch",
+                       (long long)sizes[i]);
   return RNNC_OK;
 }
 
-static int64_t needed(const rnnc_description *d, const rnnc_program *program, const rnnc_word *call,
-                      const int64_t *sizes) {
-  int64_t kernels = program->workspace(sizes), extra = extra_size(d, program, call);
-  return kernels >= RNNC_HUGE || extra >= RNNC_HUGE ? -1 : kernels + extra;
-}
-
-int64_t rnnc_workspace_size(const rnnc_description *d, const rnnc_word *call) {
-  const rnnc_program *program = d->forward;
-  if (!call)
-    return -rnnc_fail(RNNC_ARGUMENT, "the call is NULL");
-  int status = check_sizes(d, call);
+int64_t rnnc_workspace(const rnnc_program *program, const int64_t *sizes) {
+  int status = check_sizes(program, sizes);
   if (status)
     return -status;
-  int64_t size = needed(d, program, call, call);
-  return size < 0 ? -rnnc_fail(RNNC_MEMORY, "no memory is large enough for this call") : size;
+  int64_t kernels = program->workspace(sizes), extra = extra_size(program, sizes);
+  if (kernels >= RNNC_HUGE || extra >= RNNC_HUGE)
+    return -rnnc_fail(RNNC_MEMORY, "no memory is large enough for this call");
+  return kernels + extra;
 }
 
 typedef struct arena {
@@ -133,19 +105,20 @@ static void *take(arena *a, int64_t bytes) {
 
 /* ---- arguments ------------------------------------------------------------------------------ */
 
-static int find_lengths(const rnnc_description *d, const rnnc_word *call, const rnnc_word *given,
-                        arena *a, void **pointers) {
-  int64_t batch = call[d->num_extents];
-  for (int32_t i = 0; i < d->num_extents; i++) {
-    const int32_t *own = pointer(given[i]);
+static int find_lengths(const rnnc_program *program, const rnnc_call *call, arena *a,
+                        void **pointers) {
+  int64_t batch = call->sizes[program->num_extents];
+  for (int32_t i = 0; i < program->num_extents; i++) {
+    const int32_t *own = call->lengths ? call->lengths[i] : NULL;
     for (int64_t row = 0; own && row < batch; row++)
-      if (own[row] < 0 || own[row] > call[i])
+      if (own[row] < 0 || own[row] > call->sizes[i])
         return rnnc_fail(RNNC_LENGTHS, "length %d of row %lld is not in 0..%lld (%s)",
-                         (int)own[row], (long long)row, (long long)call[i], d->extents[i]);
+                         (int)own[row], (long long)row, (long long)call->sizes[i],
+                         program->extents[i]);
     if (!own) {
       int32_t *made = take(a, batch * 4);
       for (int64_t row = 0; row < batch; row++)
-        made[row] = (int32_t)call[i];
+        made[row] = (int32_t)call->sizes[i];
       own = made;
     }
     pointers[i] = (void *)own;
@@ -165,12 +138,12 @@ static void *default_value(const rnnc_port *port, arena *a) {
 }
 
 /* The ends of a port's range at a point and row, and whether the row has the point. */
-static rnnc_range limits(const rnnc_description *d, const rnnc_port *port, const int64_t *point,
+static rnnc_range limits(int32_t num_extents, const rnnc_port *port, const int64_t *point,
                          int64_t row, void *const *lengths, int *exists) {
   int64_t ends[2] = {port->constants[0], port->constants[1]};
   *exists = 1;
   for (int32_t end = 0; end < 2; end++)
-    for (int32_t i = 0; i < d->num_extents; i++)
+    for (int32_t i = 0; i < num_extents; i++)
       ends[end] += port->factors[end][i] * ((const int32_t *)lengths[i])[row];
   for (int32_t i = 0; i < port->num_axes; i++) {
     const rnnc_axis *axis = &port->axes[i];
@@ -184,7 +157,7 @@ static rnnc_range limits(const rnnc_description *d, const rnnc_port *port, const
 
 /* Kernels trust ints: one that is out of its range is refused. Where its row has no such point it
  * says nothing; with `copied` the input is copied without such ints, and its strides replaced. */
-static int check_ints(const rnnc_description *d, const rnnc_port *port, const int64_t *extents,
+static int check_ints(int32_t num_extents, const rnnc_port *port, const int64_t *extents,
                       int64_t batch, void *const *lengths, int32_t *copied, int64_t *strides,
                       void **input) {
   const int32_t *values = *input;
@@ -199,7 +172,7 @@ static int check_ints(const rnnc_description *d, const rnnc_port *port, const in
     }
     for (int64_t row = 0; row < batch; row++) {
       int exists;
-      rnnc_range range = limits(d, port, point, row, lengths, &exists);
+      rnnc_range range = limits(num_extents, port, point, row, lengths, &exists);
       for (int64_t i = 0; i < port->volume; i++) {
         int32_t value = values[from + row * strides[port->num_axes] + i];
         int fits = value >= range.lower && value < range.upper;
@@ -227,21 +200,23 @@ static int check_array(const char *kind, const rnnc_port *port, const void *arra
   return RNNC_OK;
 }
 
-static int find_inputs(const rnnc_description *d, const rnnc_program *program,
-                       const rnnc_word *call, const rnnc_word *given, int shortened,
+static int find_inputs(const rnnc_program *program, const rnnc_call *call, int shortened,
                        void *const *lengths, arena *a, int64_t *strides, void **pointers) {
-  int64_t batch = call[d->num_extents];
+  const int64_t *extents = call->sizes;
+  int64_t batch = extents[program->num_extents];
   for (int32_t i = 0; i < program->num_inputs; i++) {
     const rnnc_port *port = &program->inputs[i];
-    void *input = pointer(given[i]);
+    void *input = call->inputs[i];
     if (!input && port->has_default) {
       input = default_value(port, a);
       memset(strides, 0, sizeof(int64_t) * (size_t)(port->num_axes + 1));
     }
-    int status = check_array("input", port, input, port_size(port, call, batch));
+    int64_t size = rnnc_port_size(port, extents, batch);
+    int status = check_array("input", port, input, size);
     if (!status && port->has_range) {
-      int32_t *copied = shortened ? take(a, port_size(port, call, batch)) : NULL;
-      status = check_ints(d, port, call, batch, lengths, copied, strides, &input);
+      int32_t *copied = shortened ? take(a, size) : NULL;
+      status = check_ints(program->num_extents, port, extents, batch, lengths, copied, strides,
+                          &input);
     }
     if (status)
       return status;
@@ -277,65 +252,91 @@ static void clear_beyond(const rnnc_port *port, const int64_t *extents, int64_t 
 
 /* ---- the call ------------------------------------------------------------------------------- */
 
-int rnnc_call(const rnnc_description *d, const rnnc_model *model, const rnnc_word *call) {
-  if (!model || !call)
-    return rnnc_fail(RNNC_ARGUMENT, "the %s is NULL", model ? "call" : "model");
-  if (model->description != d)
-    return rnnc_fail(RNNC_ARGUMENT, "the model is none of '%s'", d->name);
-  const rnnc_program *program = d->forward;
-  places at = places_of(d, program);
-  int status = check_sizes(d, call);
-  if (status)
-    return status;
-  if (call[at.threads] < 0 || call[at.threads] > INT32_MAX)
-    return rnnc_fail(RNNC_ARGUMENT, "threads is %lld", (long long)call[at.threads]);
-
-  int32_t num_inputs = program->num_inputs, num_outputs = program->num_outputs;
-  int32_t inputs = count_strides(program->inputs, num_inputs);
-  int64_t batch = call[at.batch];
-  int64_t sizes[d->num_extents + 1 + inputs + count_strides(program->outputs, num_outputs)];
-  entry_sizes(d, program, call, pointer(call[at.strides]), sizes);
-  int64_t want = needed(d, program, call, sizes);
+int rnnc_run(const rnnc_model *model, const rnnc_program *program, const rnnc_call *call) {
+  int64_t want = rnnc_workspace(program, call->sizes);
   if (want < 0)
-    return rnnc_fail(RNNC_MEMORY, "no memory is large enough for this call");
-  if (!call[at.workspace] || call[at.workspace_size] < want)
+    return (int)-want;
+  if (!call->workspace || call->workspace_size < want)
     return rnnc_fail(RNNC_WORKSPACE, "the workspace has %lld bytes, this call needs %lld",
-                     call[at.workspace] ? (long long)call[at.workspace_size] : 0LL,
-                     (long long)want);
+                     call->workspace ? (long long)call->workspace_size : 0LL, (long long)want);
+  if (call->threads < 0 || call->threads > INT32_MAX)
+    return rnnc_fail(RNNC_ARGUMENT, "threads is %lld", (long long)call->threads);
+  int32_t num_extents = program->num_extents;
+  int64_t batch = call->sizes[num_extents];
   if (!batch)
     return RNNC_OK;
 
-  int shortened = 0;
-  for (int32_t i = 0; i < d->num_extents; i++)
-    shortened |= call[at.lengths + i] != 0;
+  int32_t num_inputs = program->num_inputs, num_outputs = program->num_outputs;
   int32_t arrays = program->num_weights + program->num_packs;
-  void *pointers[num_inputs + num_outputs + arrays + d->num_extents + 1];
+  int32_t input_strides = count_strides(program->inputs, num_inputs);
+  int64_t sizes[num_extents + 1 + input_strides + count_strides(program->outputs, num_outputs)];
+  int64_t *strides = sizes + num_extents + 1;
+  void *pointers[num_inputs + num_outputs + arrays + num_extents + 1];
   void **outputs = pointers + num_inputs, **lengths = outputs + num_outputs + arrays;
-  int64_t *strides = sizes + d->num_extents + 1;
-  char *start = pointer(call[at.workspace]);
+  entry_sizes(program, call, sizes);
+  char *start = call->workspace;
   arena a = {start + (RNNC_ALIGNMENT - (uintptr_t)start % RNNC_ALIGNMENT) % RNNC_ALIGNMENT};
-  if ((status = find_lengths(d, call, call + at.lengths, &a, lengths)) ||
-      (status = find_inputs(d, program, call, call + at.inputs, shortened, lengths, &a, strides,
-                            pointers)))
-    return status;
-  for (int32_t i = 0; i < num_outputs; i++) {
-    outputs[i] = pointer(call[at.outputs + i]);
+  int shortened = 0;
+  for (int32_t i = 0; i < num_extents; i++)
+    shortened |= call->lengths && call->lengths[i];
+  int status = find_lengths(program, call, &a, lengths);
+  if (!status)
+    status = find_inputs(program, call, shortened, lengths, &a, strides, pointers);
+  for (int32_t i = 0; !status && i < num_outputs; i++) {
     const rnnc_port *port = &program->outputs[i];
-    if ((status = check_array("output", port, outputs[i], port_size(port, call, batch))))
-      return status;
+    outputs[i] = call->outputs[i];
+    status = check_array("output", port, outputs[i], rnnc_port_size(port, call->sizes, batch));
   }
+  if (status)
+    return status;
   memcpy(outputs + num_outputs, rnnc_arrays(model, program), sizeof(void *) * (size_t)arrays);
-  lengths[d->num_extents] = a.place;
+  lengths[num_extents] = a.place;
 
-  int32_t threads = call[at.threads] ? (int32_t)call[at.threads] : 1;
-  const rnnc_runtime *pool = pointer(call[at.pool]);
-  if (threads > 1 && !pool)
-    pool = rnnc_runtime_default();
-  program->run(threads > 1 ? pool : NULL, threads, pointers, sizes);
+  const rnnc_runtime *pool = NULL;
+  if (call->threads > 1)
+    pool = call->pool ? call->pool : rnnc_runtime_default();
+  program->run(pool, pool ? (int32_t)call->threads : 1, pointers, sizes);
 
-  for (int32_t i = 0, place = inputs; shortened && i < num_outputs; i++) {
-    clear_beyond(&program->outputs[i], call, batch, lengths, strides + place, outputs[i]);
-    place += program->outputs[i].num_axes + 1;
+  strides += input_strides;
+  for (int32_t i = 0; shortened && i < num_outputs; i++) {
+    clear_beyond(&program->outputs[i], call->sizes, batch, lengths, strides, outputs[i]);
+    strides += program->outputs[i].num_axes + 1;
   }
   return RNNC_OK;
+}
+
+/* ---- whole sequences ------------------------------------------------------------------------ */
+
+int64_t rnnc_forward_size(const rnnc_description *d, const rnnc_word *call) {
+  if (!call)
+    return -rnnc_fail(RNNC_ARGUMENT, "the call is NULL");
+  return rnnc_workspace(d->forward, call);
+}
+
+int rnnc_check_model(const rnnc_description *d, const rnnc_model *model) {
+  if (!model)
+    return rnnc_fail(RNNC_ARGUMENT, "the model is NULL");
+  if (model->description != d)
+    return rnnc_fail(RNNC_ARGUMENT, "the model is none of '%s'", d->name);
+  return RNNC_OK;
+}
+
+int rnnc_forward_call(const rnnc_description *d, const rnnc_model *model, const rnnc_word *call) {
+  int status = rnnc_check_model(d, model);
+  if (status)
+    return status;
+  if (!call)
+    return rnnc_fail(RNNC_ARGUMENT, "the call is NULL");
+  const rnnc_program *program = d->forward;
+  rnnc_call made = {.sizes = call, .threads = call[program->num_extents + 1]};
+  call += program->num_extents + 2;
+  made.inputs = (void *const *)call;
+  made.outputs = made.inputs + program->num_inputs;
+  made.lengths = (const int32_t *const *)(made.outputs + program->num_outputs);
+  call += program->num_inputs + program->num_outputs + program->num_extents;
+  made.strides = (const int64_t *)(uintptr_t)call[0];
+  made.workspace = (void *)(uintptr_t)call[1];
+  made.workspace_size = call[2];
+  made.pool = (const rnnc_runtime *)(uintptr_t)call[3];
+  return rnnc_run(model, program, &made);
 }
