@@ -1,7 +1,9 @@
 """The types in which the weights of matrix products may be stored; imports nothing heavy.
 
 float32: as they are given. bf16: rounded to the nearest bfloat16 when they are bound (half the
-bytes) and widened again in registers; everything else stays in float32.
+bytes) and widened again in registers; everything else stays in float32. int8: each row of weights
+is divided by a scale and rounded to integers from -127 to 127, and so is what it is multiplied
+with, at each product; products are summed exactly.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from typing import Literal, get_args
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
-WeightType = Literal["float32", "bf16"]
+WeightType = Literal["float32", "bf16", "int8"]
 
-BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2}
+BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2, "int8": 1}
 
 
 def check_weight_type(name: str) -> None:

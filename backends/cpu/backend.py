@@ -44,7 +44,7 @@ class CpuBackend:
         from .program import functions
         from .target import find_target
 
-        target = find_target(variant or "host")
+        target = find_target(variant or "host", plan.weights)
         made = functions(plan, target)
         if form == "asm":
             return assembly(made, target)
@@ -60,7 +60,7 @@ class CpuBackend:
         from .program import functions
         from .target import find_target
 
-        target = find_target(variant or "host")
+        target = find_target(variant or "host", plan.weights)
         with TemporaryDirectory(prefix="rnnc-") as name:
             folder = Path(name)
             objects = emit_objects(functions(plan, target), target, folder)
@@ -81,7 +81,8 @@ class CpuBackend:
         from .clibrary import c_library
         from .target import find_target
 
-        return c_library(plan, stream, find_target(variant or "host"), origin, params)
+        target = find_target(variant or "host", plan.weights)
+        return c_library(plan, stream, target, origin, params)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from rnnc.analysis.wave import WaveLoop
+from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel, Store
 
 from .elements import Emitter, Lanes
+from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply
 from .layout import Environment, Layout, bound, polynomial, volume
 from .microkernel import Factor as TileFactor
 from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
@@ -20,12 +22,15 @@ from .packing import Factor, Products, products
 from .target import CpuTarget
 from .tiles import PassTile, RowTile
 from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
+from .words import INT8
 
 _MOST_ROWS = 6  # of a register tile
 _ROW_BLOCK = 48  # rows of one work item: its left operands stay in the first-level cache
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
 
-Used = dict[str, Multiply]  # the functions that kernels call, by name
+Used = dict[
+    str, Multiply | QuantizedMultiply | Quantize
+]  # the functions that kernels call, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,13 +325,19 @@ class KernelEmitter:
         """At most `most` rows of neighbouring column tiles, fewer if registers are few."""
         widths = [len(step.slots) * found.width * together for step in found.passes]
         form = self.layout.word
-        rows = min(most, *(rows_that_fit(width, self.target, form) for width in widths))
+        dot = Dot.of(self.target)
+        parts = dot.parts if form == INT8 else form.group
+        rows = min(most, *(rows_that_fit(width, self.target, parts) for width in widths))
         passes: list[PassTile] = []
         for step, width in zip(found.passes, widths, strict=True):
             shape = Tile(rows, width, self.lanes)
             panels = tuple(Panels(together, self.prefetch(factor)) for factor in step.factors)
-            multiply = Multiply(shape, panels, form)
-            self.used[multiply.name] = multiply
+            multiply: Multiply | QuantizedMultiply = (
+                QuantizedMultiply(shape, panels, dot)
+                if form == INT8
+                else Multiply(shape, panels, form)
+            )
+            self.used.update({needed.name: needed for needed in multiply.needs})
             factors = tuple(
                 self.tile_factor(factor, found, env, tile, rows) for factor in step.factors
             )
@@ -345,7 +356,10 @@ class KernelEmitter:
     ) -> TileFactor:
         """The packed weights of a factor from `tile` on, and room for the offsets of the rows."""
         b = self.b
-        panel = self.layout.word.steps(factor.depth) * len(factor.gates) * found.columns
+        if self.layout.word == INT8 and factor.depth > MOST_DEPTH:
+            message = f"a product of {factor.depth} int8 weights: sums hold {MOST_DEPTH}"
+            raise DiagnosticError([Diagnostic("RNN703", message)])
+        panel = self.layout.word.rows(factor.depth) * len(factor.gates) * found.columns
         index: Expr = int64(0)
         for loop in factor.loops:
             index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))

@@ -12,7 +12,7 @@ Where a word of the panel holds several weights (`words`), a turn of the loop ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -50,19 +50,19 @@ class Tile:
         return self.vectors * self.lanes
 
 
-def rows_that_fit(vectors: int, target: CpuTarget, form: Word = FLOAT32) -> int:
+def rows_that_fit(vectors: int, target: CpuTarget, parts: int = 1) -> int:
     """How many rows of `vectors` accumulators the registers hold, next to the operands.
 
     Beside the accumulators live either the vectors of the panel and one broadcast value, or the
-    broadcast values of all rows and one vector of the panel (see `Accumulators.step`); where words
-    hold several weights, as many of each, and a mask to take them apart.
+    broadcast values of all rows and one vector of the panel (see `each_product`); where words are
+    taken apart, so many `parts` of each, and a mask.
     """
     # Without a fused multiply-add, products need a register of their own.
     fused = target.architecture != "x86_64" or target.vector_bytes > 16
     registers = target.vector_registers - (1 if fused else 2)
-    registers -= form.group - 1
-    by_panel = (registers - form.group * vectors) // vectors
-    by_rows = registers // (vectors + form.group)
+    registers -= parts - 1
+    by_panel = (registers - parts * vectors) // vectors
+    by_rows = registers // (vectors + parts)
     return max(1, min(_MOST_ROWS, max(by_panel, min(by_rows, vectors - 1))))
 
 
@@ -109,6 +109,11 @@ class Multiply:
     tile: Tile
     factors: tuple[Panels, ...]
     form: Word = FLOAT32
+
+    @property
+    def needs(self) -> tuple[Multiply]:
+        """The functions that a call calls."""
+        return (self,)
 
     @property
     def name(self) -> str:
@@ -159,10 +164,10 @@ class Operands:
 class Accumulators:
     """The accumulators of a tile, zero at first."""
 
-    def __init__(self, b: Builder, tile: Tile) -> None:
+    def __init__(self, b: Builder, tile: Tile, dtype: str = "float32") -> None:
         self.tile = tile
         self._builder = b
-        self._memory = b.local("acc", tile.rows * tile.columns)
+        self._memory = b.local("acc", tile.rows * tile.columns, dtype)
         zero = constant(0, load(self._memory, 0, tile.lanes))
         for row in range(tile.rows):
             for vector in range(tile.vectors):
@@ -226,23 +231,39 @@ class Accumulators:
             places = [rows[row] + (first + int64(number)) for number in range(count)]
             return [b.let(splat(load(given.left, place), tile.lanes), "a") for place in places]
 
-        def multiply(row: int, vector: int, left: Sequence[Expr], right: Sequence[Expr]) -> None:
-            for one, other in zip(left, right, strict=True):
-                self.set(row, vector, multiply_add(one, other, self.get(row, vector)))
+        def multiply(row: int, vector: int, left: Expr, right: Expr) -> None:
+            self.set(row, vector, multiply_add(left, right, self.get(row, vector)))
 
-        # The shorter side stays in registers, the longer passes by.
-        if tile.rows < tile.vectors:
-            lefts = [values(row) for row in range(tile.rows)]
-            for vector in range(tile.vectors):
-                right = column(vector)
-                for row in range(tile.rows):
-                    multiply(row, vector, lefts[row], right)
-        else:
-            columns = [column(vector) for vector in range(tile.vectors)]
+        each_product(tile, column, values, multiply)
+
+
+def each_product(
+    tile: Tile,
+    column: Callable[[int], Sequence[Expr]],
+    values: Callable[[int], Sequence[Expr]],
+    multiply: Callable[[int, int, Expr, Expr], None],
+) -> None:
+    """`multiply` for every row and vector and each part of their words.
+
+    The shorter side stays in registers, the longer passes by.
+    """
+
+    def each_part(row: int, vector: int, left: Sequence[Expr], right: Sequence[Expr]) -> None:
+        for one, other in zip(left, right, strict=True):
+            multiply(row, vector, one, other)
+
+    if tile.rows < tile.vectors:
+        lefts = [values(row) for row in range(tile.rows)]
+        for vector in range(tile.vectors):
+            right = column(vector)
             for row in range(tile.rows):
-                left = values(row)
-                for vector in range(tile.vectors):
-                    multiply(row, vector, left, columns[vector])
+                each_part(row, vector, lefts[row], right)
+    else:
+        columns = [column(vector) for vector in range(tile.vectors)]
+        for row in range(tile.rows):
+            left = values(row)
+            for vector in range(tile.vectors):
+                each_part(row, vector, left, columns[vector])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from functools import cache
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.processor import architecture, code_features, lacking
+from rnnc.weights import WeightType
 
 _SCALAR_BYTES = {"bool": 1, "int8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 
@@ -56,22 +57,24 @@ class CpuTarget:
         return " ".join([self.triple, self.cpu, *self.features]).strip()
 
 
-# What `--target` takes besides "host": one row a name. The levels are those of the x86-64 psABI.
+# What `--target` takes besides "host": one row a name. The levels are those of the x86-64 psABI;
+# VNNI multiplies bytes.
 NAMED = {
     target[0]: CpuTarget(*target[1:])
     for target in (
         ("x86-64", "x86_64-linux-gnu", "x86-64", (), 16, 16),
         ("x86-64-v3", "x86_64-linux-gnu", "x86-64-v3", (), 32, 16),
         ("x86-64-v4", "x86_64-linux-gnu", "x86-64-v4", (), 64, 32),
+        ("x86-64-v4-vnni", "x86_64-linux-gnu", "x86-64-v4", ("+avx512vnni",), 64, 32),
         ("aarch64", "aarch64-linux-gnu", "generic", ("+neon",), 16, 32),
     )
 }
 
 
-def find_target(name: str) -> CpuTarget:
+def find_target(name: str, weights: WeightType = "float32") -> CpuTarget:
     """The target that `--target` names: "host" or a key of NAMED. Raises RNN701."""
     if name == "host":
-        return host()
+        return host(weights)
     if name not in NAMED:
         known = ", ".join(["host", *NAMED])
         message = f"unknown CPU target '{name}'"
@@ -80,12 +83,13 @@ def find_target(name: str) -> CpuTarget:
 
 
 @cache
-def host() -> CpuTarget:
+def host(weights: WeightType = "float32") -> CpuTarget:
     """The processor that this runs on.
 
     On x86 it is the highest level of NAMED that it reaches: kernels in float32 gain nothing from
     what newer models add, and LLVM's tables of some models say that loops should be unrolled until
     they fill a cache of thousands of operations, which doubles the code and gains nothing either.
+    VNNI is only asked for where weights are bytes.
     """
     from tvm.target import codegen
 
@@ -95,7 +99,8 @@ def host() -> CpuTarget:
     # LLVM goes by the model; a virtual machine may hide some of what the model has.
     usable = code_features(triple, llvm_features(model))
     hidden = lacking(usable)
-    for name in ("x86-64-v4", "x86-64-v3", "x86-64"):
+    levels = ("x86-64-v4", "x86-64-v3", "x86-64")
+    for name in ("x86-64-v4-vnni", *levels) if weights == "int8" else levels:
         level = replace(NAMED[name], triple=triple)
         needed = code_features(triple, llvm_features(level))
         if level.architecture == model.architecture and set(needed) <= {*usable} - {*hidden}:

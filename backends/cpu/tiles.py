@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .elements import Emitter
+from .integers import QuantizedMultiply
 from .layout import Environment, Layout
 from .microkernel import Factor, Multiply
 from .packing import Pass, Products
@@ -17,7 +18,7 @@ class PassTile:
     """One pass on a tile: `sums[row][tile][slot][vector]`."""
 
     step: Pass
-    multiply: Multiply
+    multiply: Multiply | QuantizedMultiply
     factors: tuple[Factor, ...]
     sums: Buffer
 

@@ -23,7 +23,15 @@ Buffer: TypeAlias = tirx.Buffer
 Function: TypeAlias = tirx.PrimFunc
 
 _UNBOUNDED = 1 << 40
-_DTYPE_BYTES = {"uint8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
+_DTYPE_BYTES = {
+    "uint8": 1,
+    "int8": 1,
+    "int16": 2,
+    "int32": 4,
+    "int64": 8,
+    "float32": 4,
+    "float64": 8,
+}
 
 
 # ---- expressions ------------------------------------------------------------------------------

@@ -17,15 +17,23 @@ from .tir import Builder, Expr, constant, int32, lanes_of, splat, with_lanes
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`group` weights, loaded as one `dtype`."""
+    """`group` weights, loaded as one `dtype`.
+
+    `scaled`: behind the words of a tile stands a row with the scale of each column, a float32.
+    """
 
     weights: WeightType
     group: int
     dtype: str
+    scaled: bool = False
 
     def steps(self, depth: int) -> int:
         """How many words the weights of a column take."""
         return -(-depth // self.group)
+
+    def rows(self, depth: int) -> int:
+        """How many rows of words make a tile."""
+        return self.steps(depth) + self.scaled
 
     def single(self, b: Builder, word: Expr, number: int) -> Expr:
         """Weight `number` of each word of a vector, in float32."""
@@ -40,7 +48,8 @@ class Word:
 
 
 FLOAT32, BF16 = Word("float32", 1, "float32"), Word("bf16", 2, "int32")
+INT8 = Word("int8", 4, "int32", scaled=True)
 
 
 def word(weights: WeightType) -> Word:
-    return next(form for form in (FLOAT32, BF16) if form.weights == weights)
+    return next(form for form in (FLOAT32, BF16, INT8) if form.weights == weights)

@@ -15,11 +15,12 @@ Rounding = Callable[[Sequence[Array], int], Sequence[Array]]
 
 _BF16_SIGNIFICAND = 8  # bits, the first one implied
 _BF16_TOO_LARGE = 2.0**128
+_INT8_TINY = 2.0**-100  # rows without anything as large are zero
 
 
 def rounding(weights: WeightType) -> Rounding | None:
     """None where nothing is rounded."""
-    return {"float32": None, "bf16": _bf16}[weights]
+    return {"float32": None, "bf16": _bf16, "int8": _int8}[weights]
 
 
 def weight_position(graph: Graph, node: Node) -> int | None:
@@ -63,3 +64,20 @@ def _nearest_bf16(values: Array) -> Array:
         scale = 2.0**_BF16_SIGNIFICAND
         nearest = np.ldexp(np.rint(fraction * scale) / scale, exponent)
         return np.where(np.abs(nearest) >= _BF16_TOO_LARGE, np.copysign(np.inf, values), nearest)
+
+
+def _int8(operands: Sequence[Array], _: int) -> Sequence[Array]:
+    """Both operands in steps of 1/127 of the largest magnitude along the axis that is summed."""
+    left, right = operands
+    return [
+        _by_parts(left, lambda values: _in_steps(values, -1)),
+        _by_parts(right, lambda values: _in_steps(values, 1)),
+    ]
+
+
+def _in_steps(values: Array, axis: int) -> Array:
+    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0)
+    with np.errstate(invalid="ignore"):
+        step = np.where(np.isfinite(largest), largest, np.nan) / 127
+        safe = np.where(largest >= _INT8_TINY, step, 1)
+        return np.where(largest >= _INT8_TINY, np.rint(values / safe) * step, step * 0)

@@ -119,7 +119,8 @@ class Pack:
 
     Row `tile*lanes + lane`, column k of gate g stands at [tile, k // group, g, lane, k % group];
     rows beyond the block's and columns beyond `depth` are zero. Stored as `type`: bf16 is the upper
-    half of a float32.
+    half of a float32; of int8 one more step holds the scale of each row, a float32 in place of the
+    four weights of a group.
     """
 
     loops: tuple[tuple[str, int, int], ...]

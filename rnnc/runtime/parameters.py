@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, Prepared, affine
 from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, STORED, Array, aligned_zeros
-from rnnc.runtime.rounding import bfloat16
+from rnnc.runtime.rounding import bfloat16, quantized
 
 
 def stacked_path(template: str) -> str:
@@ -166,7 +166,8 @@ def packed(packs: Sequence[Pack], stored: Sequence[Points]) -> tuple[Array, ...]
 def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
     sizes = tuple(upper - lower for _, lower, upper in pack.loops)
     steps = -(-pack.depth // pack.group)
-    shape = (*sizes, pack.tiles, steps, len(pack.gates), pack.lanes, pack.group)
+    scaled = pack.type == "int8"
+    shape = (*sizes, pack.tiles, steps + scaled, len(pack.gates), pack.lanes, pack.group)
     result = aligned_zeros(shape, STORED[pack.type])
     names = [name for name, _, _ in pack.loops]
     for place in np.ndindex(*sizes):
@@ -175,8 +176,16 @@ def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
         for gate, block in enumerate(pack.gates):
             matrix = _block(block, stored[block.stored], values)
             if matrix is not None:
-                rounded = bfloat16(matrix) if pack.type == "bf16" else matrix
-                _fill(result[(*place, ..., gate, slice(None), slice(None))], rounded)
+                tiles = result[(*place, ..., gate, slice(None), slice(None))]
+                match pack.type:
+                    case "float32":
+                        _fill(tiles, matrix)
+                    case "bf16":
+                        _fill(tiles, bfloat16(matrix))
+                    case "int8":
+                        codes, scales = quantized(matrix)
+                        _fill(tiles, codes)
+                        _fill(tiles[:, steps:].view(np.float32), scales[:, None])
     return result
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from rnnc.ir.interpreter import interpret
 from rnnc.sampling import random_inputs, random_parameters
+from rnnc.weights import WeightType
 from tests.runtime.clibrary import c_library, called
 from tests.runtime.networks import SIZES, SPECS, assert_outputs, compilation
 
@@ -39,9 +40,10 @@ def test_forward(name: str) -> None:
                 assert_outputs(found, expected, max(steps, 1))
 
 
-def test_narrow_weights() -> None:
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_narrow_weights(weights: WeightType) -> None:
     """Packed in C as in Python: not a bit differs."""
-    compiled, library = compilation("stacked_lstm", "bf16"), c_library("stacked_lstm", "bf16")
+    compiled, library = compilation("stacked_lstm", weights), c_library("stacked_lstm", weights)
     params = random_parameters(compiled.graph, 0)
     inputs = random_inputs(compiled.graph, {"T": STEPS}, BATCH, 1)
     expected = compiled.load().bind(params).run(inputs, threads=1)

@@ -9,12 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 import rnnc
+from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request, StaticValue, standard_source
 from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array
 from rnnc.ir.rounding import rounding
 from rnnc.runtime.model import Model
-from rnnc.runtime.rounding import bfloat16
+from rnnc.runtime.rounding import bfloat16, quantized
 from rnnc.sampling import random_inputs
 from rnnc.weights import WeightType
 from tests.threads import share_everything
@@ -118,10 +119,122 @@ def check_bf16(name: str, target: str, batch: int) -> None:
             assert np.abs(np.subtract(found[output], plain[output])).max() > 1e-5, "not rounded"
 
 
+# ---- int8 -------------------------------------------------------------------------------------
+
+
+def in_int8(values: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Codes and scale of each row, one number at a time."""
+    codes = np.zeros(values.shape, np.int64)
+    scales = np.zeros(len(values), np.float32)
+    for number, row in enumerate(values):
+        largest = np.float32(max(abs(entry) for entry in row))
+        if largest == 0:
+            continue
+        scales[number] = largest / np.float32(127)
+        factor = np.float32(127) / largest
+        codes[number] = [round(float(entry * factor)) for entry in row]
+    return codes, scales
+
+
+def int8_product(weights: Floats, vectors: Floats) -> Array:
+    """vectors[row] -> weights @ vector, summed as integers."""
+    codes, scales = in_int8(weights)
+    others, factors = in_int8(vectors)
+    sums: Array = others @ codes.T
+    return np.asarray(sums * np.multiply.outer(factors.astype("d"), scales.astype("d")))
+
+
+PRODUCT = """model product{X, H}:
+    dim t in 0..T
+    input x[t]: [X]
+    param W: [H, X]
+    v[t] = W @ x[t]
+    output y[t] = v[t]
+"""
+
+
+@cache
+def product(width: int, target: str) -> Model:
+    request = Request(None, {"X": width, "H": 21}, {}, target, weights="int8")
+    return Compilation(Source("product.rnn", PRODUCT), request).load()
+
+
+@pytest.mark.parametrize("target", ["cpu", "cpu:x86-64-v4", *OLDER])
+@pytest.mark.parametrize("width", [1, 6, 65])
+def test_int8_products_are_exact(width: int, target: str) -> None:
+    random = np.random.default_rng(width)
+    weights = random.normal(size=(21, width)).astype("f")
+    weights[3] = 0
+    weights[4] = -1e30
+    for steps, batch in ((1, 1), (4, 7)):
+        x = random.normal(size=(steps, batch, width)).astype("f")
+        x[0, 0] = 0 if batch > 1 else x[0, 0]
+        found = product(width, target).bind({"W": weights})(x=x)["y"]
+        expected = int8_product(weights, x.reshape(-1, width)).reshape(found.shape)
+        assert_close(found, expected, np.float32)
+
+
+@pytest.mark.parametrize("target", ["cpu", *OLDER])
+def test_sums_of_the_largest_codes(target: str) -> None:
+    """Nothing saturates: neither pairs of products nor their sums."""
+    for sign in (1, -1):
+        weights = np.full((21, 65), 3, "f")
+        x = np.full((1, 1, 65), sign * 2, "f")
+        found = product(65, target).bind({"W": weights})(x=x)["y"]
+        assert_close(found, np.full((1, 1, 21), sign * 390), np.float32)
+
+
+@pytest.mark.parametrize("target", ["cpu", *OLDER])
+def test_what_int8_cannot_hold(target: str) -> None:
+    weights = np.ones((21, 6), "f")
+    weights[1, 2], weights[2, 0], weights[3] = np.nan, np.inf, 1e-35
+    bound = product(6, target).bind({"W": weights})
+    x = np.ones((1, 5, 6), "f")
+    x[0, 1, 3], x[0, 2, 0], x[0, 3], x[0, 4, 5] = np.nan, -np.inf, 1e-38, 3e38
+    found = bound(x=x)["y"][0]
+    assert np.isnan(found[:, [1, 2]]).all(), "a row of weights with an infinity or NaN"
+    assert np.isnan(found[[1, 2]]).all(), "a vector with one"
+    assert (found[[0, 3, 4], 3] == 0).all(), "weights below 2^-100"
+    assert (found[3, [0, 3, 4, 5]] == 0).all(), "a vector below 2^-100"
+    assert_close(found[0, [0, 4, 20]], np.full(3, 6), np.float32)
+    assert_close(found[4, [0, 4, 20]], np.full(3, 3e38), np.float32)
+
+
+def test_quantized_rows() -> None:
+    random = np.random.default_rng(0)
+    values = (random.normal(size=(40, 33)) * np.exp(random.uniform(-40, 40, (40, 1)))).astype("f")
+    values[7] = 0
+    codes, scales = quantized(values)
+    expected, factors = in_int8(values)
+    np.testing.assert_array_equal(codes, expected)
+    np.testing.assert_array_equal(scales, factors)
+    assert abs(codes).max() == 127
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_int8(name: str) -> None:
+    """Sums are exact, but a state that is rounded in single precision may fall on the other side of
+    a tie: what differs from the interpreter's rounding is less than what the rounding costs."""
+    compilation, model = compiled(name, "int8")
+    for batch in (1, 3, 13):
+        params, inputs = arguments(name, batch)
+        expected = interpret(compilation.graph, {"T": STEPS}, inputs, params, weights="int8")
+        exact = interpret(compilation.graph, {"T": STEPS}, inputs, params)
+        for threads in (1, 2):
+            found = model.bind(params).run(inputs, threads=threads)
+            for output, values in expected.items():
+                cost = np.abs(np.subtract(values, exact[output]))
+                assert 1e-4 < cost.max() < 3e-2
+                difference = np.abs(np.subtract(found[output], values))
+                assert difference.mean() < 0.25 * cost.mean()
+                assert difference.max() < cost.max()
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_bits_in_every_run(threads: int) -> None:
+def test_the_same_bits_in_every_run(threads: int, weights: WeightType) -> None:
     params, inputs = arguments("stacked_lstm", 3)
-    bound = compiled("stacked_lstm", "bf16")[1].bind(params)
+    bound = compiled("stacked_lstm", weights)[1].bind(params)
     first = bound.run(inputs, threads=threads)["y"]
     for _ in range(5):
         np.testing.assert_array_equal(bound.run(inputs, threads=threads)["y"], first)

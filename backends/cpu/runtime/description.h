@@ -49,9 +49,14 @@ typedef struct rnnc_block {
 } rnnc_block;
 
 /* The types in which packed weights are stored; a bf16 is the upper half of a float. */
-typedef enum rnnc_weights { RNNC_WEIGHTS_FLOAT32, RNNC_WEIGHTS_BF16 } rnnc_weights;
+typedef enum rnnc_weights {
+  RNNC_WEIGHTS_FLOAT32,
+  RNNC_WEIGHTS_BF16,
+  RNNC_WEIGHTS_INT8
+} rnnc_weights;
 
-/* Weights as a kernel reads them: [*loops, tiles, ceil(depth / group), gates, lanes, group]. */
+/* Weights as a kernel reads them: [*loops, tiles, ceil(depth / group), gates, lanes, group].
+ * Of int8 each tile has one more row of groups, in which stands the scale of each lane, a float. */
 typedef struct rnnc_pack {
   int32_t num_loops, num_gates;
   const rnnc_range *loops;

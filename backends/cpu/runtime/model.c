@@ -2,6 +2,8 @@
 #include "model.h"
 #include "safetensors.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,14 +56,17 @@ static int64_t result_size(const rnnc_stored *s) {
   return box(s->dims, s->num_dims) * product(s->shape, s->rank) * rnnc_element(s->dtype);
 }
 
-/* Weights of a tile, with those that fill its last groups. */
+static int64_t steps(const rnnc_pack *p) { return (p->depth + p->group - 1) / p->group; }
+
+/* Weights of a tile, with those that fill its last groups, and scales as if they were weights. */
 static int64_t tile_size(const rnnc_pack *p) {
-  return (p->depth + p->group - 1) / p->group * p->group * p->num_gates * p->lanes;
+  int64_t rows = steps(p) + (p->type == RNNC_WEIGHTS_INT8);
+  return rows * p->group * p->num_gates * p->lanes;
 }
 
 static int64_t pack_size(const rnnc_pack *p) {
-  int64_t element = p->type == RNNC_WEIGHTS_BF16 ? 2 : 4;
-  return box(p->loops, p->num_loops) * p->tiles * tile_size(p) * element;
+  static const int64_t sizes[] = {4, 2, 1}; /* of rnnc_weights */
+  return box(p->loops, p->num_loops) * p->tiles * tile_size(p) * sizes[p->type];
 }
 
 static int64_t arrays_size(const rnnc_description *d, const rnnc_program *program) {
@@ -192,6 +197,24 @@ static uint16_t bf16(float value) {
   return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+/* Integers from -127 to 127, the nearest to the values over their scale, the largest magnitude / 127,
+ * ties to even. Without a magnitude of 2^-100 all are zero; with an infinity or NaN all are zero and
+ * the scale is NaN. */
+typedef struct rnnc_scale {
+  float scale, inverse;
+} rnnc_scale;
+
+static rnnc_scale scale_of(const float *values, int64_t count, int64_t stride) {
+  float largest = 0;
+  for (int64_t i = 0; i < count; i++) {
+    float magnitude = fabsf(values[i * stride]);
+    if (!(magnitude <= FLT_MAX))
+      return (rnnc_scale){NAN, 0};
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return largest >= 0x1p-100f ? (rnnc_scale){largest / 127, 127 / largest} : (rnnc_scale){0, 0};
+}
+
 /* Gate `gate` of the tiles from weight `start` on: row r, column k at
  * [r / lanes, k / group, gate, r % lanes, k % group]. */
 static void fill(const rnnc_pack *pack, const rnnc_block *block, const float *matrix, int64_t width,
@@ -202,15 +225,24 @@ static void fill(const rnnc_pack *pack, const rnnc_block *block, const float *ma
   for (int64_t first = 0; first < block->rows; first += pack->lanes) {
     int64_t tile = start + first / pack->lanes * tile_size(pack) + gate * pack->lanes * group;
     int64_t rows = block->rows - first < pack->lanes ? block->rows - first : pack->lanes;
-    for (int64_t lane = 0; lane < rows; lane++)
+    for (int64_t lane = 0; lane < rows; lane++) {
+      const float *row = matrix + (first + lane) * down;
+      rnnc_scale scale = {1, 1};
+      if (pack->type == RNNC_WEIGHTS_INT8) {
+        scale = scale_of(row, block->columns, right);
+        memcpy((int8_t *)packed + tile + steps(pack) * step + lane * group, &scale.scale, 4);
+      }
       for (int64_t k = 0; k < block->columns; k++) {
         int64_t at = tile + k / group * step + lane * group + k % group;
-        float value = matrix[(first + lane) * down + k * right];
+        float value = row[k * right];
         if (pack->type == RNNC_WEIGHTS_BF16)
           ((uint16_t *)packed)[at] = bf16(value);
-        else
+        else if (pack->type == RNNC_WEIGHTS_FLOAT32)
           ((float *)packed)[at] = value;
+        else if (scale.inverse != 0)
+          ((int8_t *)packed)[at] = (int8_t)rintf(value * scale.inverse);
       }
+    }
   }
 }
 
