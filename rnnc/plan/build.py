@@ -16,6 +16,7 @@ from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly, PolyLike
+from rnnc.ir.signature import extent_names
 from rnnc.plan.chains import chain_order, with_carries, without_unread
 from rnnc.plan.elements import ElementBuilder, unsupported
 from rnnc.plan.exits import Nest, limits_of, rest_loops, until
@@ -126,8 +127,9 @@ def argument(node: Node, buffer: str) -> Argument:
 
 
 def batched_nodes(graph: Graph) -> dict[str, bool]:
-    """Nodes whose value may differ between batch rows: those that some input reaches."""
-    found = {node.id: node.op.name == "input" for node in graph.nodes}
+    """Nodes whose value may differ between batch rows: what an input or a row's length reaches."""
+    extents = frozenset(extent_names(graph))
+    found = {node.id: node.op.name == "input" or has_lengths(node, extents) for node in graph.nodes}
     pending = [name for name, value in found.items() if value]
     while pending:
         for reader, _ in graph.readers(pending.pop()):
@@ -135,6 +137,22 @@ def batched_nodes(graph: Graph) -> dict[str, bool]:
                 found[reader.id] = True
                 pending.append(reader.id)
     return found | {output.node: True for output in graph.outputs}
+
+
+def has_lengths(node: Node, extents: frozenset[str]) -> bool:
+    """Whether a node has an extent in it, which is every row's own: as a number, in what it reads,
+    in what it reduces, or at which points it is, but for the end of the dim that has the extent."""
+    polys: list[object] = [node.op["value"]] if node.op.name == "index" else []
+    polys += [index for operand in node.operands for index in operand.access]
+    if node.bound is not None:
+        polys += [dim.upper for dim in node.bound.dims]
+    domains = [node.domain, *(operand.guard for operand in node.operands if operand.guard)]
+    polys += [limit.poly for domain in domains for limit in domain.constraints]
+    polys += [dim.lower for domain in domains for dim in domain.dims]
+    plain = {Poly.of(name) for name in extents}
+    ends = {dim.upper for domain in domains for dim in domain.dims if dim.upper is not None}
+    polys += ends - plain
+    return any(isinstance(poly, Poly) and not extents.isdisjoint(poly.names) for poly in polys)
 
 
 # ---- steps ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from rnnc.passes.pipeline import completion, optimize, pipeline
 SIZES = {
     **{"A": 5, "B": 3, "C": 2, "D": 7, "F": 3, "G": 4, "H": 4, "I": 5, "K": 2},
     **{"L": 3, "N": 5, "P": 2, "R": 3, "V": 6, "X": 3, "Y": 2},
+    **{"J": 2, "M": 2, "start": 1, "ramp": 3, "end": 6, "every": 2},
 }
 
 

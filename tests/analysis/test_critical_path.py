@@ -44,9 +44,9 @@ LAST = {"grid_lstm_2d_priority": "hd", "grid_lstm_3d_tied": "hd"}
 # Sizes of tensors do not matter: small ones make small graphs where a cell is written out.
 SMALL = {**SIZES, **dict.fromkeys("ADFHIKNPRVXY", 2)}
 DEPTHS = ("L", "G")
-STEPS = {1: (1, 2, 3, 6), 2: (1, 2, 4), 3: (1, 2, 3), 4: (1, 2)}
-# Every read of the library's models happens at these extents; dilations go up to 4 steps.
-SHOWN = {1: 7, 2: 5, 3: 4, 4: 2}
+STEPS = {1: (1, 2, 3, 6), 2: (1, 2, 4), 3: (1, 3), 4: (1, 2)}
+# Every read of the library's models happens at these extents; dilations go up to 8 steps.
+SHOWN = {1: 9, 2: 5, 3: 3, 4: 2}
 
 
 @cache

@@ -107,7 +107,15 @@ def test_hmlstm_copies_updates_and_flushes() -> None:
     assert operations == {"copy", "flush", "update"}
 
 
-@pytest.mark.parametrize("name", ["seq2seq_greedy", "attention_translator", "caption_greedy"])
+SPEAKERS = [
+    "seq2seq_greedy",
+    "rnn_encoder_decoder_greedy",
+    "attention_translator",
+    "caption_greedy",
+]
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
 def test_some_sentences_end_and_some_do_not(name: str) -> None:
     case, params, inputs = named(name)
     [output] = {"token", "word"} & case.outputs.keys()

@@ -75,7 +75,8 @@ def test_every_definition_of_the_library_elaborates_without_sizes(name: str) -> 
 
 
 SIZES = {"C": 2, "X": 4, "H": 4, "Y": 2, "A": 5, "V": 6, "D": 3, "I": 5, "F": 3, "B": 3, "P": 2}
-SIZES |= {"R": 3, "K": 2, "N": 5, "L": 3, "G": 4, "Q": 3}
+SIZES |= {"R": 3, "K": 2, "N": 5, "L": 3, "G": 4, "Q": 3, "J": 2, "M": 2}
+SIZES |= {"start": 1, "ramp": 3, "end": 6, "every": 2}
 
 
 @pytest.mark.parametrize("name", sorted(driver.standard_library()))
@@ -513,7 +514,7 @@ def test_a_division_with_a_rest_is_an_error() -> None:
 
 def test_a_size_that_must_be_a_number_is_asked_for() -> None:
     with pytest.raises(DiagnosticError) as caught:
-        elaborate(driver.standard_source("dilated"), given={"X": 3, "H": 4})
+        elaborate(driver.standard_source("dilated"), "dilated", given={"X": 3, "H": 4})
     [found] = caught.value.diagnostics
     assert (found.code, found.hints) == ("RNN304", ("give it:  -D L=...",))
 

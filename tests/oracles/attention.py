@@ -256,3 +256,35 @@ def memory_network(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
         evidence.append(scores.index(max(scores)))
         u = u + p["A"] @ x["x"][evidence[-1]]
     return {"evidence": np.array(evidence, np.int64), "state": u}
+
+
+def position_weights(j: int, J: int, D: int) -> Floats:
+    """Section 4.1, j and k from 1."""
+    return np.array([(1 - j / J) - (k / D) * (1 - 2 * j / J) for k in range(1, D + 1)])
+
+
+def memn2n_sentences(positions: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def encoded(p: Arrays, k: int, words: Sequence[int], n: Sizes) -> Floats:
+        found = np.zeros(n["D"])
+        for j, word in enumerate(words, start=1):
+            weights = position_weights(j, len(words), n["D"]) if positions else 1.0
+            found = found + weights * p[f"E[{k}]"][word]
+        return found
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        sentences = []
+        for row, count in zip(x.ints("word").T.tolist(), x.ints("words").tolist(), strict=True):
+            sentences.append(row[:count])
+        u = encoded(p, 0, x.ints("question").tolist(), n)
+
+        def memories(k: int) -> Floats:
+            found = [encoded(p, k, words, n) for words in sentences]
+            ages = [min(age, n["M"] - 1) for age in range(len(found))]
+            aged = [row + p[f"ages[{k}]"][age] for row, age in zip(found, ages, strict=True)]
+            return rows(aged, n["D"])
+
+        for k in range(n["K"]):
+            u = u + hop(u, memories(k), memories(k + 1))
+        return {"answer": softmax(p[f"E[{n['K']}]"] @ u)}
+
+    return oracle

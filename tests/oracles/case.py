@@ -33,6 +33,11 @@ def words(random: Generator, sizes: Sizes, shape: tuple[int, ...]) -> Array:
     return random.integers(0, sizes["V"], shape)
 
 
+def counts(random: Generator, sizes: Sizes, shape: tuple[int, ...]) -> Array:
+    """How many words sentences of at most J have; at least one."""
+    return random.integers(1, sizes["J"] + 1, shape)
+
+
 def children(random: Generator, _: Sizes, shape: tuple[int, ...]) -> Array:
     """For every node, along the first axis, an earlier one, or -1: more often than not, one."""
     found = np.full(shape, -1)
@@ -52,6 +57,7 @@ KINDS: Mapping[str, Draw] = {
     "": normal,
     "fractions": fractions,
     "words": words,
+    "counts": counts,
     "children": children,
     "siblings": siblings,
 }

@@ -150,15 +150,15 @@ def sru_v1(p: Arrays, x: Floats, c: Floats, act: Activation = tanh) -> Pair:
     return r * act(c) + (1 - r) * x, c
 
 
-def mingru(p: Arrays, x: Floats, h: Floats) -> Floats:
+def mingru(p: Arrays, x: Floats, h: Floats, act: Activation = identity) -> Floats:
     z = sigmoid(p["W_z"] @ x + p["b_z"])
-    return (1 - z) * h + z * (p["W_h"] @ x + p["b_h"])
+    return (1 - z) * h + z * act(p["W_h"] @ x + p["b_h"])
 
 
-def minlstm(p: Arrays, x: Floats, h: Floats) -> Floats:
+def minlstm(p: Arrays, x: Floats, h: Floats, act: Activation = identity) -> Floats:
     f = sigmoid(p["W_f"] @ x + p["b_f"])
     i = sigmoid(p["W_i"] @ x + p["b_i"])
-    return (f * h + i * (p["W_h"] @ x + p["b_h"])) / (f + i)
+    return (f * h + i * act(p["W_h"] @ x + p["b_h"])) / (f + i)
 
 
 def lru(p: Arrays, x: Floats, h: Complexes) -> tuple[Floats, Complexes]:

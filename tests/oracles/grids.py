@@ -103,6 +103,16 @@ def mdlstm_4way(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"y": np.concatenate(found, axis=-1)}
 
 
+def mdlstm_8way(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    extents, found = "RCD", []
+    for corner in product((1, -1), repeat=3):
+        flip = tuple(slice(None, None, way) for way in corner)
+        owner = f"mdlstm[{','.join(str(int(way < 0)) for way in corner)}]"
+        plain = mdlstm_over(extents, owner=owner)
+        found.append(plain(p, Arrays({"x": x["x"][flip]}), n)["y"][flip])
+    return {"y": np.concatenate(found, axis=-1)}
+
+
 # ---- Grid LSTM (section 16) -------------------------------------------------------------------
 
 

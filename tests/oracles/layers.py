@@ -83,6 +83,21 @@ def jordan_teacher_forced(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"y": rows(found, n["Y"])}
 
 
+def jordan_context(mu: float) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        outputs, found = [x["y0"]], []
+        for step in x["x"]:
+            # The newest output counts fully, each older one less by mu.
+            ages = range(len(outputs))
+            s = sum((mu**k * outputs[-1 - k] for k in ages), start=np.zeros(n["Y"]))
+            h = np.tanh(p["W"] @ step + p["R"] @ s + p["b"])
+            outputs.append(p["V"] @ h + p["b_y"])
+            found.append(outputs[-1])
+        return {"y": rows(found, n["Y"])}
+
+    return oracle
+
+
 def norm_stabilizer(beta: float) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
     def oracle(_: Arrays, x: Arrays, n: Sizes) -> Outputs:
         norms = [np.sqrt(np.sum(h * h)) for h in x["h"]]
@@ -99,13 +114,16 @@ def many_to_one(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"y": p["V"] @ h + p["b_y"]}
 
 
-def one_to_many(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    h, y, found = np.zeros(n["H"]), x["x"], []
-    for _ in range(n["T"]):
-        h = cells.elman(p.under("elman"), y, h)
-        y = p["V"] @ h + p["b_y"]
-        found.append(y)
-    return {"y": rows(found, n["X"])}
+def one_to_many(feedback: bool = True) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        h, fed, found = np.zeros(n["H"]), x["x"], []
+        for _ in range(n["T"]):
+            h = cells.elman(p.under("elman"), fed, h)
+            found.append(p["V"] @ h + p["b_y"])
+            fed = found[-1] if feedback else np.zeros(n["X"])
+        return {"y": rows(found, n["X"])}
+
+    return oracle
 
 
 def many_to_many(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
@@ -217,6 +235,19 @@ def deep_bidirectional(unit: Unit) -> Callable[[Arrays, Arrays, Sizes], Outputs]
     return oracle
 
 
+def bidirectional_stacks(unit: Unit) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        found = []
+        for name, below in (("fwd", list(x["x"])), ("bwd", list(x["x"][::-1]))):
+            for layer in range(n["L"]):
+                states = unit.layer(p.under(f"{name}[{layer}]"), below, unit.zero(n["H"]))
+                below = [state[0] for state in states]
+            found.append(rows(below, n["H"]))
+        return {"y": np.concatenate([found[0], found[1][::-1]], axis=1)}
+
+    return oracle
+
+
 def gnmt_encoder(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     below = both_ways(LSTM, p.under("fwd"), p.under("bwd"), list(x["x"]), n["H"])
     for layer in range(1, n["L"]):
@@ -240,6 +271,29 @@ def dilated(unit: Unit, base: int) -> Callable[[Arrays, Arrays, Sizes], Outputs]
                 states.append(unit.step(p.under(f"{unit.name}[{layer}]"), step, before))
             below = [state[0] for state in states]
         return {"y": rows(below, n["H"])}
+
+    return oracle
+
+
+def dilated_fused(unit: Unit, first: int, base: int) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    """Layer by layer as chains that never meet: steps r, r + d, r + 2d, ... for every r < d."""
+
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        below = list(x["x"])
+        for layer in range(n["L"]):
+            distance, above = first * base**layer, list(below)
+            own = p.under(f"{unit.name}[{layer}]")
+            for start in range(distance):
+                states = unit.layer(own, below[start::distance], unit.zero(n["H"]))
+                above[start::distance] = [state[0] for state in states]
+            below = above
+        found = []
+        for t in range(n["T"]):
+            y = p["b_y"]
+            for k in range(min(first, t + 1)):
+                y = y + p[f"W_y[{k}]"] @ below[t - k]
+            found.append(y)
+        return {"y": rows(found, n["Y"])}
 
     return oracle
 

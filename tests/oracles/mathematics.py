@@ -20,6 +20,11 @@ def identity(x: Floats) -> Floats:
     return x
 
 
+def half_linear(x: Floats) -> Floats:
+    """Feng et al. 2024, appendix B: positive, x + 0.5 from zero on and a sigmoid below."""
+    return np.where(x >= 0, x + 0.5, sigmoid(x))
+
+
 def softplus(x: Floats) -> Floats:
     found: Floats = np.log(1 + np.exp(x))
     return found

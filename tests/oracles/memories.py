@@ -32,6 +32,26 @@ MEMORIES = (
         seed=0,  # some sentences end, some do not
     ),
     case(
+        "seq2seq",
+        "rnn_encoder_decoder",
+        translation.rnn_encoder_decoder,
+        "V=6 D=3 H=5 C=4 L=2 S=4 T=7",
+        "source: S B = words, target: T B = words, bos: B = words",
+        "logits: T B V",
+        extents="S T",
+    ),
+    case(
+        "seq2seq",
+        "rnn_encoder_decoder_greedy",
+        translation.rnn_encoder_decoder_greedy(2, 5),
+        "V=6 D=3 H=5 C=4 L=2 S=4 T=9 bos=2 eos=5",
+        "source: S B = words",
+        "word: T B",
+        extents="S T",
+        scale=4.0,
+        seed=8,  # some phrases end, some do not
+    ),
+    case(
         "bahdanau",
         "bahdanau_decoder",
         attention.bahdanau_decoder,
@@ -237,6 +257,20 @@ MEMORIES = (
         extents="N",
         least=1,  # the best of no memories is none
     ),
+    *(
+        case(
+            "memn2n",
+            "memn2n_sentences",
+            attention.memn2n_sentences(positions),
+            "V=6 D=3 M=3 K=2 N=5 J=4 Q=2",
+            "word: J N B = words, words: N B = counts, question: Q B = words",
+            "answer: B V",
+            extents="N Q",
+            variant="" if positions else "bags",
+            positions=positions,
+        )
+        for positions in (True, False)
+    ),
     case(*ACT, memory.act_rnn(10, 0.01), "X=3 H=5 Y=2 T=7", "x: T B X", "y: T B Y, ponder: B"),
     case(
         *ACT,
@@ -246,6 +280,17 @@ MEMORIES = (
         "y: T B Y, ponder: B",
         variant="hasty",
         eps=0.25,
+    ),
+    case(
+        *ACT,
+        memory.act_rnn(4, 0.25, strict=True, steps=False),
+        "X=3 H=5 Y=2 M=4 T=7",
+        "x: T B X",
+        "y: T B Y, ponder: B",
+        variant="strict",
+        eps=0.25,
+        strict=True,
+        count_steps=False,
     ),
     case(
         "ntm",
@@ -299,7 +344,36 @@ MEMORIES = (
         "x: T B X",
         "y: T B H",
     ),
+    case(
+        "neural_stack",
+        "neural_deque",
+        memory.neural_deque,
+        "D=3 T=7",
+        "v_top: T B D, v_bot: T B D, u_top: T B = fractions, u_bot: T B = fractions, "
+        "d_top: T B = fractions, d_bot: T B = fractions",
+        "r_top: T B D, r_bot: T B D",
+    ),
+    case(
+        "neural_stack",
+        "neural_deque_rnn",
+        memory.neural_deque_rnn,
+        "X=3 H=5 D=4 T=7",
+        "x: T B X",
+        "y: T B H",
+    ),
     # ---- linear time, unitary ----
+    case("minimal", "mingru_log", scans.mingru_log, "X=3 H=5 T=7", "x: T B X, h0: B H", "h: T B H"),
+    case(
+        "minimal", "minlstm_log", scans.minlstm_log, "X=3 H=5 T=7", "x: T B X, h0: B H", "h: T B H"
+    ),
+    case(
+        "sparse_rnn",
+        "gradual_pruning",
+        scans.gradual_pruning(2, 6, 13, 2),
+        "N=5 start=2 ramp=6 end=13 every=2 T=15",
+        "w: T B N, q: B = fractions",
+        "threshold: T B, kept: T B N",
+    ),
     case("qrnn", "qrnn_f", scans.qrnn_f, "X=3 H=5 K=2 T=7", "x: T B X", "h: T B H"),
     case("qrnn", "qrnn", scans.qrnn, "X=3 H=5 K=3 T=7", "x: T B X", "h: T B H"),
     case("qrnn", "qrnn_ifo", scans.qrnn_ifo, "X=3 H=5 K=2 T=7", "x: T B X", "h: T B H"),
@@ -315,10 +389,20 @@ MEMORIES = (
     case(
         "mamba",
         "selective_scan",
-        scans.selective_scan,
+        scans.selective_scan(),
         "D=3 N=4 T=7",
         "u: T B D, delta: T B D = fractions, B: T B N, C: T B N",
         "out: T B D",
+    ),
+    case(
+        "mamba",
+        "selective_scan",
+        scans.selective_scan(exact=True),
+        "D=3 N=4 T=7",
+        "u: T B D, delta: T B D = fractions, B: T B N, C: T B N",
+        "out: T B D",
+        variant="exact",
+        exact=True,
     ),
     case("mamba", "mamba", scans.mamba, "X=3 D=5 N=4 R=2 K=4 T=7", "x: T B X", "y: T B X"),
     case("slstm", "slstm", scans.slstm(False), "X=3 D=5 K=2 T=7", "x: T B X", "y: T B K*D"),

@@ -13,7 +13,7 @@ from tests.oracles.mathematics import rows, sigmoid, softmax, softplus
 
 
 def act_thoughts(
-    most: int, eps: float, p: Arrays, x: Floats, s: Floats
+    most: int, eps: float, p: Arrays, x: Floats, s: Floats, strict: bool = False
 ) -> list[tuple[float, Floats]]:
     """Weight and state of every thought of one step: at most `most`."""
     thoughts, total = list[tuple[float, Floats]](), 0.0
@@ -21,25 +21,31 @@ def act_thoughts(
         flag = 1.0 if count == 0 else 0.0
         s = cells.elman(p.under("elman"), np.append(x, flag), s)
         halting = float(sigmoid(p["w"] @ s + p["b"]))
-        if total + halting >= 1 - eps or count == most - 1:
+        after = total + halting
+        halts = after > 1 - eps if strict else after >= 1 - eps
+        if halts or count == most - 1:
             return [*thoughts, (1 - total, s)]
         thoughts.append((halting, s))
         total += halting
     return thoughts
 
 
-def act_rnn(most: int, eps: float) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+def act_rnn(
+    most: int, eps: float, strict: bool = False, steps: bool = True
+) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    """`steps` says whether they are part of the cost, besides the remainder."""
+
     def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
         state, y, ponder = np.zeros(n["H"]), [], 0.0
         for step in x["x"]:
-            thoughts = act_thoughts(most, eps, p, step, state)
+            thoughts = act_thoughts(most, eps, p, step, state, strict)
             readout = p.under("readout")
             said, state = np.zeros(n["Y"]), np.zeros(n["H"])
             for weight, s in thoughts:
                 said = said + weight * cells.linear(readout, s)
                 state = state + weight * s
             y.append(said)
-            ponder += len(thoughts) + thoughts[-1][0]
+            ponder += (len(thoughts) if steps else 0) + thoughts[-1][0]
         return {"y": rows(y, n["Y"]), "ponder": np.array(ponder)}
 
     return oracle
@@ -171,3 +177,53 @@ def neural_memory_rnn(queue: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]
         return {"y": rows(found, n["H"])}
 
     return oracle
+
+
+class Ends:
+    """Rows from the bottom to the top, as equations 6 to 9 number them, served from both ends."""
+
+    def __init__(self) -> None:
+        self.values: list[Floats] = []
+        self.s: list[float] = []
+
+    def push(
+        self, values: tuple[Floats, Floats], pops: tuple[float, float], pushes: tuple[float, float]
+    ) -> None:
+        """Each for the top and for the bottom."""
+        s = self.s
+        s = [max(0.0, s[i] - max(0.0, pops[0] - sum(s[i + 1 :]))) for i in range(len(s))]
+        s = [max(0.0, s[i] - max(0.0, pops[1] - sum(s[:i]))) for i in range(len(s))]
+        self.s = [pushes[1], *s, pushes[0]]
+        self.values = [values[1], *self.values, values[0]]
+
+    def read(self) -> tuple[Floats, Floats]:
+        top, bottom = np.zeros_like(self.values[0]), np.zeros_like(self.values[0])
+        for i, value in enumerate(self.values):
+            top = top + min(self.s[i], max(0.0, 1 - sum(self.s[i + 1 :]))) * value
+            bottom = bottom + min(self.s[i], max(0.0, 1 - sum(self.s[:i]))) * value
+        return top, bottom
+
+
+def neural_deque(_: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    memory, top, bottom = Ends(), list[Floats](), list[Floats]()
+    for t in range(n["T"]):
+        pops, pushes = (
+            (float(x[f"{name}_top"][t]), float(x[f"{name}_bot"][t])) for name in ("u", "d")
+        )
+        memory.push((x["v_top"][t], x["v_bot"][t]), pops, pushes)
+        for found, read in zip((top, bottom), memory.read(), strict=True):
+            found.append(read)
+    return {"r_top": rows(top, n["D"]), "r_bot": rows(bottom, n["D"])}
+
+
+def neural_deque_rnn(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, c, found = np.zeros(n["H"]), np.zeros(n["H"]), []
+    memory, read = Ends(), (np.zeros(n["D"]), np.zeros(n["D"]))
+    for step in x["x"]:
+        h, c = cells.lstm(p.under("lstm"), np.concatenate([step, *read]), h, c)
+        v_top, v_bottom = np.split(np.tanh(p["W_v"] @ h + p["b_v"]), 2)
+        pops, pushes = (sigmoid(p[f"W_{k}"] @ h + p[f"b_{k}"]).tolist() for k in "ud")
+        memory.push((v_top, v_bottom), (pops[0], pops[1]), (pushes[0], pushes[1]))
+        read = memory.read()
+        found.append(h)
+    return {"y": rows(found, n["H"])}

@@ -9,7 +9,7 @@ import numpy as np
 from tests.oracles import cells
 from tests.oracles.arrays import Arrays, Floats
 from tests.oracles.layers import Outputs, Sizes
-from tests.oracles.mathematics import rows, sigmoid, silu, softplus
+from tests.oracles.mathematics import half_linear, rows, sigmoid, silu, softplus
 
 
 def causal(p: Arrays, x: Floats, t: int, taps: int) -> Floats:
@@ -74,21 +74,27 @@ def s4d(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
     return {"out": out}
 
 
-def scanned(p: Arrays, u: Floats, delta: Floats, B: Floats, C: Floats) -> Floats:
-    """Mamba's selective scan with Euler's B: [T, D]."""
+def scanned(
+    p: Arrays, u: Floats, delta: Floats, B: Floats, C: Floats, exact: bool = False
+) -> Floats:
+    """Mamba's selective scan [T, D], with Euler's B or an exact zero-order hold."""
     steps, channels = u.shape
     out = np.zeros((steps, channels))
     for d in range(channels):
         h = np.zeros(B.shape[1])
         A = np.array([-np.exp(p[f"A_log[{d},{i}]"]) for i in range(B.shape[1])])
         for t in range(steps):
-            h = np.exp(delta[t, d] * A) * h + delta[t, d] * B[t] * u[t, d]
+            held = (np.exp(delta[t, d] * A) - 1) / A if exact else delta[t, d]
+            h = np.exp(delta[t, d] * A) * h + held * B[t] * u[t, d]
             out[t, d] = C[t] @ h + p[f"skip[{d}]"] * u[t, d]
     return out
 
 
-def selective_scan(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
-    return {"out": scanned(p, x["u"], x["delta"], x["B"], x["C"])}
+def selective_scan(exact: bool = False) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        return {"out": scanned(p, x["u"], x["delta"], x["B"], x["C"], exact)}
+
+    return oracle
 
 
 def mamba(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
@@ -121,5 +127,45 @@ def slstm(exponential: bool) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
             ]
             found.append(np.concatenate([state[0] for state in states]))
         return {"y": rows(found, n["K"] * n["D"])}
+
+    return oracle
+
+
+def mingru_log(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    """In linear space: h = (1 - z) h + z g, from g(h0)."""
+    h, found = half_linear(x["h0"]), []
+    for step in x["x"]:
+        z = sigmoid(p["W_z"] @ step + p["b_z"])
+        h = (1 - z) * h + z * half_linear(p["W_h"] @ step + p["b_h"])
+        found.append(h)
+    return {"h": rows(found, n["H"])}
+
+
+def minlstm_log(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    h, found = half_linear(x["h0"]), []
+    for step in x["x"]:
+        f, i = (sigmoid(p[f"W_{gate}"] @ step + p[f"b_{gate}"]) for gate in "fi")
+        h = (f * h + i * half_linear(p["W_h"] @ step + p["b_h"])) / (f + i)
+        found.append(h)
+    return {"h": rows(found, n["H"])}
+
+
+def gradual_pruning(
+    start: int, ramp: int, end: int, every: int
+) -> Callable[[Arrays, Arrays, Sizes], Outputs]:
+    def oracle(_: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        theta = 2 * x["q"] * every / (2 * (ramp - start) + 3 * (end - ramp))
+        threshold, kept = 0.0, np.full(n["N"], True)
+        thresholds, masks = [], []
+        for iteration, weights in enumerate(x["w"]):
+            if start < iteration < end and iteration % every == 0:
+                slow = min(iteration, ramp) - start + 1
+                fast = iteration - ramp + 1 if iteration >= ramp else 0
+                threshold = float(theta * slow / every + 1.5 * theta * fast / every)
+            kept = kept & (np.abs(weights) >= threshold)
+            thresholds.append(threshold)
+            masks.append(kept)
+        mask = np.array(masks, np.bool_).reshape(len(masks), n["N"])
+        return {"threshold": np.array(thresholds, np.float64), "kept": mask}
 
     return oracle

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tests.oracles import cells
 from tests.oracles.arrays import Arrays, Floats
 from tests.oracles.attention import additive
 from tests.oracles.layers import LSTM, Outputs, Sizes, both_ways
-from tests.oracles.mathematics import rows, weighted
+from tests.oracles.mathematics import rows, sigmoid, weighted
 
 Oracle = Callable[[Arrays, Arrays, Sizes], Outputs]
 
@@ -95,5 +96,50 @@ def whole(residual: bool) -> Oracle:
                 under = hidden + under if residual and layer > 1 else hidden
             found.append(p["W_y"] @ under)
         return {"logits": rows(found, n["V"])}
+
+    return oracle
+
+
+# ---- a phrase in one vector (section 21) ------------------------------------------------------
+
+
+def summary(p: Arrays, x: Arrays, n: Sizes) -> Floats:
+    e = np.zeros(n["H"])
+    for word in x.ints("source").tolist():
+        e = cells.gru_reset_before(p.under("encoder"), p["E_s"][word], e)
+    return np.tanh(p["V_c"] @ e)
+
+
+def summary_step(p: Arrays, word: int, h: Floats, c: Floats) -> tuple[Floats, Floats]:
+    """The new state and the logits behind one more word."""
+    x, own = p["E_t"][word], p.under("decoder")
+    r, z = (
+        sigmoid(own[f"W_{gate}"] @ x + own[f"U_{gate}"] @ h + own[f"C_{gate}"] @ c) for gate in "rz"
+    )
+    h = z * h + (1 - z) * np.tanh(own["W"] @ x + r * (own["U"] @ h + own["C_h"] @ c))
+    linear = p["readout.W"] @ np.concatenate([h, x, c])
+    maxout = np.maximum(linear[0::2], linear[1::2])
+    return h, p["W_y"] @ maxout
+
+
+def rnn_encoder_decoder(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+    c = summary(p, x, n)
+    h, word, found = np.tanh(p["V_h"] @ c), int(x.ints("bos")), []
+    for target in x.ints("target").tolist():
+        h, logits = summary_step(p, word, h, c)
+        found.append(logits)
+        word = target
+    return {"logits": rows(found, n["V"])}
+
+
+def rnn_encoder_decoder_greedy(bos: int, eos: int) -> Oracle:
+    def oracle(p: Arrays, x: Arrays, n: Sizes) -> Outputs:
+        c = summary(p, x, n)
+        h, word, said = np.tanh(p["V_h"] @ c), bos, list[int]()
+        for _ in range(n["T"]):
+            h, logits = summary_step(p, word, h, c)
+            word = eos if eos in said else int(np.argmax(logits))
+            said.append(word)
+        return {"word": np.array(said, np.int64)}
 
     return oracle

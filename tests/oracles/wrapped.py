@@ -11,11 +11,11 @@ from tests.oracles.arrays import Arrays, Floats
 from tests.oracles.case import Case, Oracle, case
 from tests.oracles.cells import tanh
 from tests.oracles.layers import Outputs, Sizes, State
-from tests.oracles.mathematics import identity, relu, rows
+from tests.oracles.mathematics import half_linear, identity, relu, rows
 
 Step = Callable[[Arrays, Floats, State], State]
 
-_TEXT = """
+_TEXT = """{functions}
 from {file} import {cell}
 
 model over_time{{{sizes}}}:
@@ -49,11 +49,14 @@ def wrapped(
     x: str = "X",
     name: str = "",
     widths: dict[str, str] | None = None,
+    functions: str = "",
 ) -> Case:
-    """A cell whose results are its states, in order; `call` is the cell with its statics."""
+    """A cell whose results are its states, in order; `call` is the cell with its statics, some of
+    which may be `functions` of the library."""
     cell = call.partition("{")[0]
     widths = widths or dict.fromkeys(states, "H")
     text = _TEXT.format(
+        functions=f"from functions import {functions}" if functions else "",
         file=file,
         cell=cell,
         sizes=", ".join(size.partition("=")[0] for size in sizes.split()),
@@ -186,6 +189,20 @@ WRAPPED = (
     ),
     wrapped("minimal", "mingru{H}", single(cells.mingru)),
     wrapped("minimal", "minlstm{H}", single(cells.minlstm)),
+    wrapped(
+        "minimal",
+        "mingru{H, act=positive}",
+        single(lambda p, x, h: cells.mingru(p, x, h, half_linear)),
+        name="mingru-positive",
+        functions="positive",
+    ),
+    wrapped(
+        "minimal",
+        "minlstm{H, act=positive}",
+        single(lambda p, x, h: cells.minlstm(p, x, h, half_linear)),
+        name="minlstm-positive",
+        functions="positive",
+    ),
     sru("sru", "{H}", sru_oracle("sru", identity, 1.0), "H=5", "H", "sru"),
     sru(
         "sru",

@@ -72,6 +72,20 @@ SPECS: dict[str, tuple[dict[str, StaticValue], str]] = {
     output z[s] = u[s]
 """,
     ),
+    "ages": (
+        {"H": 3},
+        """model ages{H}:
+    "What depends on nothing of a row but its length."
+    dim t in 0..T
+    input x[t]: [H]
+    param w: real
+    age[t] = (t + 1) / T
+    left[t] = left[t+1] + w
+    behind[t] = left[0] + t
+    total = sum(t: w * t)
+    output y[t] = stack(age[t], left[t], behind[t], total) + x[t][0]
+""",
+    ),
     "householder": (
         {"X": 3, "H": 5, "K": 4},
         """model householder{X, H, K}:

@@ -40,6 +40,15 @@ def test_lengths(name: str, lengths: list[int]) -> None:
     assert_outputs(found, net.expected(inputs, 6, {"T": own}), 6)
 
 
+@pytest.mark.parametrize("lengths", [[6, 1, 3], [5, 6, 1]], ids=str)
+def test_values_that_only_lengths_decide(lengths: list[int]) -> None:
+    net = network("ages")
+    inputs = net.inputs(6, 3)
+    own = np.array(lengths)
+    found = net.bound.run(inputs, lengths=own, threads=2)
+    assert_outputs(found, net.expected(inputs, 6, {"T": own}), 6)
+
+
 @pytest.mark.parametrize("name", ["elman_network", "stacked_lstm"])
 def test_rows_without_steps(name: str) -> None:
     net = network(name)
