@@ -33,6 +33,9 @@ def have_stopped(b: Builder, layout: Layout, until: Until, env: Environment, var
             for dim, extent in until.limits:
                 own = int64(load(layout.lengths[extent], row))
                 done = tirx.Or(done, tirx.GE(here[dim], own))
+            for dim, extent in until.begins:
+                own = int64(load(layout.lengths[extent], row))
+                done = tirx.And(done, tirx.LT(here[dim], own))
             least = tirx.Cast("int32", b.let(done, "done"))
             before = load(stopped, 0)
             none = tirx.LT(before, tirx.const(0, "int32"))

@@ -43,15 +43,10 @@ def exits(components: Sequence[Component]) -> Iterator[tuple[Component, Exit]]:
         yield from exits(component.inner)
 
 
-def single_dim(component: Component) -> str | None:
-    """The dim of a loop in each turn of which all statements have the same index of it."""
+def in_step(component: Component) -> bool:
+    """Whether in each turn of a loop all statements have the same index of its dims."""
     assert component.timing is not None
-    places = set(component.timing.positions.values())
-    if component.timing.scale != 1 or len(places) != 1:
-        return None
-    [place] = places
-    names = place.names
-    return next((dim for dim in names if (place - Poly.of(dim)).constant is not None), None)
+    return component.timing.scale == 1 and len({*component.timing.positions.values()}) == 1
 
 
 def exit_of(
@@ -64,13 +59,16 @@ def exit_of(
         return None, ()
     moving = [dim for dim in stopping_dims(graph, component) if dim not in around]
     for dim in moving:
-        monotone = Monotone(graph, dim)
+        sign = 1 if pace(component, dim) > 0 else -1
+        monotone = Monotone(graph, dim, sign)
         for name in component.nodes:
             value = monotone.sticks_at(graph[name])
             if value is None:
                 continue
             for lag in _LAGS:
-                stopped = Stopped(graph, component, tuple(around), graph[name], value, dim, lag)
+                stopped = Stopped(
+                    graph, component, tuple(around), graph[name], value, dim, sign, lag
+                )
                 match stopped.exit():
                     case Exit() as found:
                         return found, ()
@@ -82,11 +80,12 @@ def exit_of(
 def stopping_dims(graph: Graph, component: Component) -> tuple[str, ...]:
     """The dims along which all statements of a component move at the same pace."""
     first = graph[component.nodes[0]].domain.names
-    return tuple(dim for dim in first if pace(component, dim) > 0)
+    return tuple(dim for dim in first if pace(component, dim))
 
 
 def pace(component: Component, dim: str) -> int:
-    """How many waves a step along the dim takes; 0 if not the same for all statements."""
+    """How many waves a step along the dim takes, below 0 where it is gone through from its end; 0
+    if not the same for all statements."""
     timing = component.timing
     if timing is None or timing.scale != 1:
         return 0
@@ -96,9 +95,10 @@ def pace(component: Component, dim: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The graph where `node` has had its last value, `value`, for `lag` points along `dim`.
+    """The graph where `node` has had its last value, `value`, for `lag` points along `dim`, which
+    is gone through from its first index (`sign` 1) or its last (-1).
 
-    The *rest*: the points from some index of the dim on, the other indices of loops around being
+    The *rest*: the points from some place along the dim on, the other indices of loops around being
     the same. All that the loop leaves out lies there.
     """
 
@@ -108,6 +108,7 @@ class Stopped:
     node: Node
     value: bool
     dim: str
+    sign: int
     lag: int
     known: dict[str, Number | None] = field(default_factory=dict)
 
@@ -152,19 +153,19 @@ class Stopped:
         assert timing is not None
         speed = pace(self.component, self.dim)
         own = timing.positions[self.node.id] - Poly.of(self.dim) * speed
-        if own.constant is None or not self.has_own_row(self.node):
+        if set(own.names) & set(self.node.domain.names) or not self.has_own_row(self.node):
             return None
-        latest = own.constant
+        latest = 0
         for name in self.component.nodes:
             node = self.graph[name]
             if self.dim not in node.domain.names or not self.has_own_row(node):
                 return None
-            rest = timing.positions[name] - Poly.of(self.dim) * speed
+            rest = timing.positions[name] - Poly.of(self.dim) * speed - own
             last = extreme(rest, tightened(node.domain), 1)
             if last is None or last.constant is None:
                 return None
-            latest = max(latest, last.constant + speed * (self.lag - 1))
-        return latest - own.constant
+            latest = max(latest, last.constant + abs(speed) * (self.lag - 1))
+        return latest
 
     def has_own_row(self, node: Node) -> bool:
         """Whether the dims of the loops around are its own."""
@@ -235,15 +236,16 @@ class Stopped:
         """Whether a case of a variable lies before all that is read at this distance."""
         assert case.guard is not None
         box = tightened(case.guard)
-        lower = tightened(self.node.domain).dim(self.dim).lower
-        if self.dim not in box.names or lower is None or shift < -self.lag:
+        along = Monotone(self.graph, self.dim, self.sign)
+        first = along.first(self.node)
+        if self.dim not in box.names or first is None or shift < -self.lag:
             return False
-        upper = box.dim(self.dim).upper
+        end = along.end(box)
         # The node has a value at every point that is at most `lag` behind the rest.
-        return upper is not None and never_negative(lower - upper)
+        return end is not None and never_negative(first - end)
 
     def shift(self, reader: Node, operand: Operand) -> int | None:
-        """How far along the dim a read goes that stays in the row of the loops around."""
+        """How many places on a read goes that stays in the row of the loops around."""
         source = self.graph[operand.source]
         if self.dim not in source.domain.names or self.dim not in reader.domain.names:
             return None
@@ -253,11 +255,13 @@ class Stopped:
                 found = (index - Poly.of(name)).constant if isinstance(index, Poly) else None
             elif name in self.around and index != Poly.of(name):
                 return None
-        return found if self.has_own_row(source) and self.has_own_row(reader) else None
+        if found is None or not (self.has_own_row(source) and self.has_own_row(reader)):
+            return None
+        return found * self.sign
 
     def held(self, node: Node) -> Operand | None:
         """What a select reads in the rest, if that is its own value at the point before."""
-        monotone = Monotone(self.graph, self.dim)
+        monotone = Monotone(self.graph, self.dim, self.sign)
         here = node
         while here.op.name == "select" and here.domain == node.domain:
             chosen = self.chosen(here)

@@ -35,11 +35,12 @@ def may_stop(graph: Graph, nodes: Iterable[str], around: tuple[str, ...]) -> boo
     """Whether a statement among these sticks along a dim that no loop around has."""
     found = [graph[name] for name in nodes if graph[name].type.dtype == "bool"]
     dims = dict.fromkeys(dim for node in found for dim in node.domain.names if dim not in around)
+    ways = [Monotone(graph, dim, sign) for dim in dims for sign in (1, -1)]
     return any(
-        Monotone(graph, dim).sticks_at(node) is not None
-        for dim in dims
+        way.sticks_at(node) is not None
+        for way in ways
         for node in found
-        if dim in node.domain.names
+        if way.dim in node.domain.names
     )
 
 

@@ -1,10 +1,12 @@
 """Statements that never change back along a dim: `done[t] = done[t-1] or ...`, `total[t] < 1`.
 
-A truth value *sticks* at `value` along a dim if, where it has that value, it has it at every later
-point as well. Two forms are proved: it is joined to its own last value (`or` sticks at true, `and`
-at false), or it compares something that only grows (or is NaN from some point on) with something
-that does not depend on the dim: `total[n-1] < 1` sticks at false. NaN compares as false, so that
-only false sticks. Rounding keeps x + h >= x where h >= 0.
+A dim is gone through from its first index (`sign` 1) or from its last one (-1): `done[t+1] or ...`.
+What is said of *places* counts along the way: an index, or minus an index. A truth value *sticks*
+at `value` along a dim if, where it has that value, it has it at every later point as well. Two
+forms are proved: it is joined to its own last value (`or` sticks at true, `and` at false), or it
+compares something that only grows (or is NaN from some point on) with something that does not
+depend on the dim: `total[n-1] < 1` sticks at false. NaN compares as false, so that only false
+sticks. Rounding keeps x + h >= x where h >= 0.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rnnc.analysis.boxes import never_negative, tightened
+from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_view
 from rnnc.ir.poly import Poly
@@ -29,12 +32,13 @@ class Monotone:
 
     graph: Graph
     dim: str
+    sign: int = 1
     signs: dict[str, bool] = field(default_factory=dict)
 
     def sticks_at(self, node: Node) -> bool | None:
         """The value at which a bool statement sticks, if it is proved to."""
         name = node.op.name
-        if node.type.dtype != "bool" or self.lower(node) is None:
+        if node.type.dtype != "bool" or self.first(node) is None:
             return None
         if name in ("and", "or"):
             if any(self.is_last(node, operand, node) for operand in node.operands):
@@ -55,7 +59,7 @@ class Monotone:
         )
 
     def shift(self, reader: Node, operand: Operand) -> int | None:
-        """How far along the dim a read goes whose other indices are the reader's own."""
+        """How many places on a read goes whose other indices are the reader's own."""
         source = self.graph[operand.source]
         found: int | None = None
         for name, index in zip(source.domain.names, operand.access, strict=True):
@@ -64,7 +68,7 @@ class Monotone:
             apart = (index - Poly.of(name)).constant
             if apart is None or (apart and name != self.dim):
                 return None
-            found = apart if name == self.dim else found
+            found = apart * self.sign if name == self.dim else found
         return found
 
     def is_last(self, reader: Node, operand: Operand, wanted: Node) -> bool:
@@ -74,10 +78,10 @@ class Monotone:
         source = self.graph[operand.source]
         if source.id == wanted.id:
             return True
-        return source.op.name == "merge" and self.is_all_from(source, wanted, self.lower(reader))
+        return source.op.name == "merge" and self.is_all_from(source, wanted, self.first(reader))
 
     def is_all_from(self, variable: Node, wanted: Node, first: Poly | None) -> bool:
-        """Whether the variable is `wanted`, at the same point, from index `first` of the dim on."""
+        """Whether the variable is `wanted`, at the same point, from place `first` on."""
         if first is None or self.dim not in variable.domain.names:
             return False
         for case in variable.operands:
@@ -87,32 +91,42 @@ class Monotone:
                     return False
                 continue
             assert case.guard is not None
-            upper = tightened(case.guard).dim(self.dim).upper
-            if upper is None or not never_negative(first - upper):
+            end = self.end(tightened(case.guard))
+            if end is None or not never_negative(first - end):
                 return False
         return any(case.source == wanted.id for case in variable.operands)
 
-    def lower(self, node: Node) -> Poly | None:
-        """The first index of a statement that has every point from there to its last."""
+    def first(self, node: Node) -> Poly | None:
+        """The first place of a statement that has every point from there to its last."""
         box = tightened(node.domain)
         if self.dim not in box.names or box.constraints:
             return None
-        lower = box.dim(self.dim).lower
-        return None if lower is None or set(lower.names) & set(box.names) else lower
+        dim = box.dim(self.dim)
+        index = dim.lower if self.sign > 0 else dim.upper
+        if index is None or set(index.names) & set(box.names):
+            return None
+        return index if self.sign > 0 else 1 - index
+
+    def end(self, box: Domain) -> Poly | None:
+        """The place behind all of a box."""
+        dim = box.dim(self.dim)
+        if self.sign > 0:
+            return dim.upper
+        return None if dim.lower is None else 1 - dim.lower
 
     # ---- what grows ---------------------------------------------------------------------------
 
     def grows(self, reader: Node, operand: Operand) -> bool:
         """Whether what is read never gets smaller along the dim, or is NaN from some point on."""
         source, shift = self.graph[operand.source], self.shift(reader, operand)
-        start = self.lower(reader)
+        start = self.first(reader)
         if shift is None or start is None or source.type.shape != reader.type.shape:
             return False
         candidates = [source]
         if source.op.name == "merge":
             candidates = [self.graph[case.source] for case in source.operands]
         for total in candidates:
-            first = self.lower(total)
+            first = self.first(total)
             if first is None or not never_negative(start + shift - first + 1):
                 continue
             if source.op.name == "merge" and not self.is_all_from(source, total, first):
@@ -155,10 +169,10 @@ class Monotone:
         """Whether a value is >= 0 or NaN, at all points and in all elements."""
         if name not in self.signs:
             self.signs[name] = False  # what needs itself for its proof has none
-            self.signs[name] = self.sign(self.graph[name])
+            self.signs[name] = self.keeps_from_zero(self.graph[name])
         return self.signs[name]
 
-    def sign(self, node: Node) -> bool:
+    def keeps_from_zero(self, node: Node) -> bool:
         if node.type.dtype == "complex":
             return False
         if node.type.dtype == "bool" or node.op.name in _POSITIVE:

@@ -25,7 +25,7 @@ from rnnc.analysis.components import joint
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
-from rnnc.analysis.early_exit import exit_of, exits, single_dim
+from rnnc.analysis.early_exit import exit_of, exits, in_step
 from rnnc.analysis.ending import ending, ends, may_stop, urgent
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import STATES, chains
@@ -316,8 +316,9 @@ class Scheduler:
         around = (*self.around, *steps) if len(steps) == 1 else self.around
         assert outer.waves is not None
         turns = self.turns * max(1, outer.waves.evaluate(self.cost.extents))
-        row = single_dim(outer)
-        rows = None if row is None or self.rows is None else (*self.rows, row)
+        rows = None
+        if self.rows is not None and len(steps) == 1 and in_step(outer):
+            rows = (*self.rows, *steps)
         try:
             inside = Scheduler(
                 self.space, self.cost, self.options, around, turns, rows, self.obstacles

@@ -327,7 +327,7 @@ class KernelBuilder:
                 kernel = self.kernel(Placed(own, *rest_loops(node, found.nest, found.count)))
                 in_order = None if node.op.name == "constant" else found.variable
                 kernels.append(replace(kernel, serial=in_order))
-        test = until(self.graph, self.storage, end, found.nest)
+        test = until(self.graph, self.storage, found.component, end, found.nest)
         return replace(test, rest=Phase(tuple(kernels)))
 
     def phases(self, group: tuple[Placed, ...]) -> tuple[Phase, ...]:

@@ -21,13 +21,23 @@ from rnnc.plan.storage import Storage
 Nest = tuple[tuple[Timing, str], ...]  # the timings around a statement, with their variables
 
 
-def until(graph: Graph, storage: Storage, found: Exit, nest: Nest) -> Until:
+def until(graph: Graph, storage: Storage, component: Component, found: Exit, nest: Nest) -> Until:
     """The test, inside the loops of `nest`; nothing is filled in yet."""
     node = graph[found.node]
     loops, constraints = statement_loops(node, nest)
     home = storage.homes[node.id]
     assert not constraints, "what sticks has all points from its first to its last"
-    return Until(home.buffer, home.index, found.value, found.delay, loops, limits_of(graph, node))
+    limits = limits_of(graph, node)
+    backwards = pace(component, found.dim) < 0
+    return Until(
+        home.buffer,
+        home.index,
+        found.value,
+        found.delay,
+        loops,
+        tuple(limit for limit in limits if not (backwards and limit[0] == found.dim)),
+        tuple(limit for limit in limits if backwards and limit[0] == found.dim),
+    )
 
 
 def limits_of(graph: Graph, node: Node) -> tuple[tuple[str, str], ...]:
@@ -55,9 +65,13 @@ def tested(graph: Graph, component: Component, found: Exit) -> tuple[int, Domain
     """How far behind, along the exit's dim, the node's last points are still looked at, and from
     which points on: another task may already be in the wave that follows."""
     node = graph[found.node]
-    behind = -(-(found.delay + 1) // pace(component, found.dim))
+    speed = pace(component, found.dim)
+    behind = -(-(found.delay + 1) // abs(speed))
     points = tightened(node.domain)
-    lower = points.dim(found.dim).lower
-    assert lower is not None
-    later = Constraint(Poly.of(found.dim) - behind - lower, ">=")
-    return behind, tightened(points.restrict(later))
+    dim = points.dim(found.dim)
+    assert dim.lower is not None and dim.upper is not None
+    if speed > 0:
+        later = Constraint(Poly.of(found.dim) - behind - dim.lower, ">=")
+        return behind, tightened(points.restrict(later))
+    later = Constraint(dim.upper - 1 - behind - Poly.of(found.dim), ">=")
+    return -behind, tightened(points.restrict(later))

@@ -144,7 +144,8 @@ class Until:
     """Ends a loop of waves early: behind wave w, if there are points of the loops for w - `delay`
     and buffer[index] is `value` at all of them in all rows.
 
-    A row does not count at points beyond its own length of an extent (`limits`: dim, extent). Then
+    A row does not count at points beyond its own length of an extent (`limits`: dim, extent), but
+    has not stopped there where these come first (`begins`). Then
     `rest` runs once instead of the waves from `ended(variable)` on, which its loops may name. The
     buffer keeps what is tested until all tasks have met again.
     """
@@ -155,6 +156,7 @@ class Until:
     delay: int
     loops: tuple[WaveLoop, ...]
     limits: tuple[tuple[str, str], ...]
+    begins: tuple[tuple[str, str], ...]
     rest: Phase = Phase(())
 
 

@@ -145,7 +145,10 @@ class Simulator:
             beyond = np.zeros(self.batch, np.bool_)
             for dim, extent in until.limits:
                 beyond |= here[dim] >= self.lengths[extent]
-            if not np.all((found == until.value) | beyond):
+            ahead = np.zeros(self.batch, np.bool_)
+            for dim, extent in until.begins:
+                ahead |= here[dim] >= self.lengths[extent]
+            if not np.all(((found == until.value) | beyond) & ~ahead):
                 return False
         return bool(points)
 

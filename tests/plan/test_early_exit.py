@@ -49,6 +49,24 @@ STOPPING = {
     output y[t] = h[t] if goes[t-1] else 1
     output n = sum(t: 1 if not goes[t] else 0)""",
 }
+# From the last step on.
+BACKWARDS = {
+    "held backwards": """
+    h[t] = h[t+1] if done[t+1] else tanh(U @ h[t+1] + x[t])
+    h[T] = x[T-1]
+    count[t] = count[t+1] + exp(w @ h[t])
+    done[t] = done[t+1] or count[t] > limit
+    output y[t] = h[t]
+    output first = h[0]
+    output steps = sum(t: 0 if done[t+1] else 1)""",
+    "masked backwards": """
+    h[t] = tanh(U @ h[t+1] + x[t])
+    total[t] = total[t+1] + sigmoid(w @ h[t]) + 0.5
+    runs[t] = total[t+1] < limit
+    output y[t] = h[t] * total[t] if runs[t] else 2
+    output sums = sum(t: h[t] if runs[t] else 0)""",
+}
+STOPPING |= BACKWARDS
 HEADER = """model stops{H}:
     dim t in 0..T
     input x[t]: [H], limit: real
@@ -168,3 +186,30 @@ def test_waves_are_left_out() -> None:
         assert simulator.waves[variable] <= min(waves, (wanted + 1) * each + until.delay)
         if wanted >= 40:
             assert simulator.waves[variable] == waves
+
+
+@pytest.mark.parametrize("name", BACKWARDS)
+@pytest.mark.parametrize("limit", [-1.0, 1e9])
+def test_rows_that_end_before_the_arrays_begin_late(name: str, limit: float) -> None:
+    found, model, params = bound(name)
+    inputs: dict[str, Array] = {
+        "x": np.ones((40, 3, 4), np.float32),
+        "limit": np.full(3, limit, np.float32),
+    }
+    lengths = {"T": np.array([30, 20, 30])}
+    expected = interpret(found.graph, {"T": 40}, inputs, params, lengths=lengths)
+    for output, value in model.run(inputs, lengths=lengths).items():
+        assert_close(value, expected[output], np.float32, 40)
+    simulator = Simulator(found.plan, pointwise, 3, {"T": 40}, lengths)
+    for argument in found.plan.inputs:
+        simulator.memory[argument.buffer][...] = inputs[argument.name]
+    fill_parameters(simulator, found.plan, params)
+    simulator.run()
+    [(variable, until)] = untils(found)
+    [loop] = [step for step in found.plan.steps if isinstance(step, Waves) and step.until]
+    waves = loop.count.evaluate({"T": 40})
+    each = waves // 40
+    if limit > 0:
+        assert simulator.waves[variable] == waves
+    else:  # nobody has stopped before all have begun, at step 19
+        assert 21 * each <= simulator.waves[variable] <= 22 * each + until.delay
