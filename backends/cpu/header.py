@@ -174,7 +174,7 @@ def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: boo
     """`include/<model>.h`; without `streamed` the header says why: `refusal`."""
     name = c_name(manifest.model)
     none = [Field("int64_t unused", "the model has no parameters")]
-    return _HEADER.format(
+    text = _HEADER.format(
         p=name,
         P=name.upper(),
         model=manifest.model,
@@ -190,6 +190,16 @@ def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: boo
         embedded=_EMBEDDED.format(p=name) if embeds else "",
         stream=_no_stream(refusal) if streamed is None else _stream(name, streamed),
     )
+    return "".join(f"{fitted}\n" for line in text.splitlines() for fitted in _fitted(line))
+
+
+def _fitted(line: str) -> list[str]:
+    """A line of a comment or a declaration in lines of at most 100 characters."""
+    match = re.match(r" \*( *)", line)
+    indent = match[0] if match else "    "
+    return textwrap.wrap(
+        line, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]
 
 
 def _no_stream(reason: str) -> str:
