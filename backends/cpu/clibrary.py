@@ -94,7 +94,7 @@ def interface_source(about: Manifest, streamed: Steps | None, weights: Path | No
     parts = ['#include "stream.h"\n']
     if weights is not None:
         parts.append(_EMBEDDED.format(path=weights, size=weights.stat().st_size))
-    parts.append(description(about, streamed, None if weights is None else "rnnc_weights"))
+    parts.append(description(about, streamed, None if weights is None else "rnnc_embedded"))
     parts.append(functions(about, streamed is not None, weights is not None))
     return "\n".join(parts)
 
@@ -104,14 +104,14 @@ def stored_weights(about: Manifest, params: Mapping[str, Array]) -> bytes:
     found: dict[str, Array] = {}
     for spec, points in zip(about.parameters, checked(about, params), strict=True):
         for point, path in zip(spec.points, spec.paths, strict=True):
-            found[path] = np.ascontiguousarray(points[point], DTYPES[spec.dtype])
+            found[path] = np.array(points[point], DTYPES[spec.dtype], order="C")
     return save(found)
 
 
 _EMBEDDED = """\
-__asm__(".section .rodata\\n.balign 64\\n.globl rnnc_weights\\nrnnc_weights:\\n"
+__asm__(".section .rodata\\n.balign 64\\n.globl rnnc_embedded\\nrnnc_embedded:\\n"
         ".incbin \\"{path}\\"\\n.previous\\n");
-extern const unsigned char rnnc_weights[{size}];
+extern const unsigned char rnnc_embedded[{size}];
 """
 
 _PKG_CONFIG = """\

@@ -403,7 +403,7 @@ API const void *{p}_pool(void) {{ return rnnc_runtime_default(); }}
 
 _EMBEDDED_FUNCTION = """
 API int {p}_load_embedded(uint64_t interface, rnnc_model **model) {{
-  return rnnc_load_bytes(&description, interface, rnnc_weights, sizeof rnnc_weights, NULL, 0,
+  return rnnc_load_bytes(&description, interface, rnnc_embedded, sizeof rnnc_embedded, NULL, 0,
                          model);
 }}
 """

@@ -66,7 +66,7 @@ def c_array(array: Array) -> Array:
     """As kernels take it: float32, int32 or one byte."""
     array = np.asarray(array)
     kinds = {"f": np.float32, "i": np.int32, "b": np.bool_}
-    return np.ascontiguousarray(array, kinds[array.dtype.kind])
+    return np.asarray(array, kinds[array.dtype.kind], order="C")
 
 
 def c_name(path: str) -> str:

@@ -94,3 +94,27 @@ def test_steps(streamed: Streamed) -> None:
     copy = stream.copy()
     for one in (stream, copy):
         streamed.check(one, inputs, 4, STEPS, slice(None))
+
+
+def test_a_row_begins_again(streamed: Streamed) -> None:
+    first, second = streamed.inputs(1), streamed.inputs(2)
+    stream = Stream(streamed.library, streamed.model, BATCH, first)
+    streamed.check(stream, first, 0, 2, slice(None))
+    start = {
+        name: array.take([1], array.ndim - 1 - len(node.type.shape))
+        for node in streamed.graph.inputs()
+        for name, array in second.items()
+        if node.op["name"] == name and name not in streamed.timed
+    }
+    code = stream.reset(1, start)
+    if "counts its steps" in streamed.library.header:
+        assert code == 9 and "its rows begin together" in streamed.library.error
+        return
+    assert code == 0
+    streamed.check(stream, second, 0, 3, slice(1, 2))
+
+
+def test_what_cannot_be_streamed() -> None:
+    made = compiled_library(compilation(KNOWN["bidirectional-gru"]))
+    assert "This model cannot be run step by step" in made.header
+    assert "reads a later step" in " ".join(made.header.split())

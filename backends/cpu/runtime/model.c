@@ -332,13 +332,13 @@ static int check_parameter(const rnnc_parameter *parameter, const void *data) {
 
 static int check_start(const rnnc_description *d, uint64_t interface, void *memory, int64_t size,
                        rnnc_model **model) {
+  if (!model)
+    return rnnc_fail(RNNC_ARGUMENT, "the place for the model is NULL");
+  *model = NULL;
   if (interface != d->interface)
     return rnnc_fail(RNNC_VERSION,
                      "the caller was made for interface %016llx of '%s', the library has %016llx",
                      (unsigned long long)interface, d->name, (unsigned long long)d->interface);
-  if (!model)
-    return rnnc_fail(RNNC_ARGUMENT, "the place for the model is NULL");
-  *model = NULL;
   if (memory && size < rnnc_model_size(d))
     return rnnc_fail(RNNC_MEMORY, "the memory has %lld bytes, the model needs %lld",
                      (long long)size, (long long)rnnc_model_size(d));
