@@ -109,9 +109,11 @@ class Options:
 
     `chunks` is how many parts of an affine chain run at once; None leaves it to the cost model.
     `weights` is the type in which weights are stored: what reading them costs.
+    `least`: as few waves as there can be, whatever each of them costs.
     """
 
     order: Order = "auto"
     hints: tuple[tuple[str, int], ...] = ()
     chunks: int | None = None
     weights: WeightType = "float32"
+    least: bool = False

@@ -9,8 +9,9 @@ not run against a ray in between (Darte and Vivien 1997, section 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from rnnc.analysis.cuts import Cut, Rational, cheapest, tightest
 from rnnc.analysis.partition import Part, Partition
@@ -26,9 +27,12 @@ class Union:
     alpha: Rational
 
 
-def merged(partition: Partition, space: Space) -> Partition:
-    """Unites a recurrence with its only producer where both together cost no more than the dearer
-    one: less than one after the other."""
+def merged(partition: Partition, space: Space, least: bool) -> Partition:
+    """Unites a recurrence with what feeds it, where together they cost no more than the dearer one.
+
+    With its only producer; if nothing counts but how few waves there are (`least`), with all of
+    them, and wherever together they cost less than one after the other.
+    """
     unions: dict[Part, Union] = {}  # by each of their parts
     for part in partition.recurrences():
         found = space.solution(part, partition.inside(part))
@@ -38,24 +42,31 @@ def merged(partition: Partition, space: Space) -> Partition:
         unions[part] = own
         between: list[Part] = []
         producers = list(reached(partition, unions, part, between))
-        first = unions.get(producers[0]) if producers else None
-        if first is None or any(unions.get(other) is not first for other in producers):
+        feeding = {id(unions.get(other)): unions.get(other) for other in producers}
+        before = [union for union in feeding.values() if union is not None]
+        if not before or len(before) < len(feeding) or (len(before) > 1 and not least):
             continue
-        between = [other for other in between if descends(partition, unions, other, first)]
+        if len(before) == 1:
+            between = [other for other in between if descends(partition, unions, other, before[0])]
+        else:
+            fed = [other for union in before for other in union.parts]
+            between = partition.enclosed((*fed, part))
+            if any(other in unions or partition.is_recurrence(other) for other in between):
+                continue
+        readers = (*between, part, *(o for union in before[1:] for o in union.parts))
         rays = tuple(
             Cut(ray, 0, (edge.text,))
-            for reader in (*between, part)
+            for reader in readers
             for edge in partition.into(reader)
             for ray in edge.rays
         )
-        cuts = tightest((*first.cuts, *own.cuts, *rays))
+        cuts = tightest((*(cut for union in (*before, own) for cut in union.cuts), *rays))
         alpha = cheapest(cuts, len(space.dims), space.cost)
-        if alpha is None or space.cost(alpha) > max(space.cost(first.alpha), space.cost(own.alpha)):
+        costs = [space.cost(union.alpha) for union in (*before, own)]
+        if alpha is None or not _pays(space.cost(alpha), costs, least):
             continue
-        first.parts += [*between, part]
-        first.cuts, first.alpha = cuts, alpha
-        unions.update(dict.fromkeys(between, first))
-        unions[part] = first
+        union = Union([*(o for u in before for o in u.parts), *between, part], cuts, alpha)
+        unions.update(dict.fromkeys(union.parts, union))
     made = {id(union): union for union in unions.values() if len(union.parts) > 1}
     for union in made.values():
         members = {name for part in union.parts for name in part}
@@ -64,6 +75,16 @@ def merged(partition: Partition, space: Space) -> Partition:
         if isinstance(space.solution(both, partition.inside(both)), Solution):
             partition = partition.united(both)
     return partition
+
+
+def _pays(
+    together: tuple[Fraction, Fraction], apart: Sequence[tuple[Fraction, Fraction]], least: bool
+) -> bool:
+    """Whether recurrences are better run together; the last of them reads the others."""
+    if together <= max(apart):
+        return True
+    first, last = max(apart[:-1]), apart[-1]
+    return least and together < (first[0] + last[0], first[1] + last[1])
 
 
 def reached(

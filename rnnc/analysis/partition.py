@@ -117,6 +117,13 @@ class Partition:
         members = {name for part in (first, last, *(after & before)) for name in part}
         return tuple(sorted(members, key=self.place.__getitem__))
 
+    def enclosed(self, parts: Sequence[Part]) -> list[Part]:
+        """What lies between some parts: behind one of them and before another."""
+        after = {other for part in parts for other in nx.descendants(self._structure, part)}
+        before = {other for part in parts for other in nx.ancestors(self._structure, part)}
+        between = (after & before).difference(parts)
+        return [part for part in self.parts if part in between]
+
     def united(self, part: Part) -> Partition:
         """The parts that lie in `part` as one."""
         members = set(part)

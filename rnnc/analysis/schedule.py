@@ -49,7 +49,8 @@ def schedule(graph: Graph, options: Options | None = None) -> Schedule:
     best: tuple[Component, ...] | None = None
     obstacles: dict[str, Obstacle] = {}
     for order in candidates(options, space):
-        scheduler = Scheduler(space, cost, replace(options, order=order), obstacles=obstacles)
+        chosen = replace(options, order=order, least=options.order == "wavefront")
+        scheduler = Scheduler(space, cost, chosen, obstacles=obstacles)
         found = scheduler.components(statements, edges)
         if best is None or cost.better(found, best):
             best = found
@@ -98,7 +99,7 @@ class Scheduler:
         """
         partition = Partition.of(nodes, edges)
         if self.options.order == "wavefront":
-            partition = merged(partition, self.space)
+            partition = merged(partition, self.space, self.options.least)
         partition = self.ending(partition)
         levels: dict[tuple[int, bool], list[Component]] = {}
         for part in partition.parts:
@@ -242,14 +243,19 @@ class Scheduler:
 
     def together(self, components: Sequence[Component]) -> Iterable[Component]:
         """Recurrences that know nothing of each other: in one loop of waves where that pays."""
-        plain = [found for found in components if found.kind == "affine"]
+        plain = [found for found in components if self.joins(found)]
         if len(plain) > 1 and self.options.order != "sequential":
-            made = joint(plain)
-            if not self.cost.better(plain, [made], self.turns):
+            made = joint([replace(found, kind="affine") for found in plain])
+            if self.options.least or not self.cost.better(plain, [made], self.turns):
                 yield made
                 plain = []
         yield from plain
-        yield from (found for found in components if found.kind != "affine")
+        yield from (found for found in components if not self.joins(found))
+
+    def joins(self, found: Component) -> bool:
+        """Whether a recurrence can share its waves with others, and may: a chain needs none."""
+        is_chain = found.kind == "chain" and found.chunks == 1
+        return found.kind == "affine" or (is_chain and self.options.least)
 
     # ---- outer loop, inner schedules ----------------------------------------------------------
 
