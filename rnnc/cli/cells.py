@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from rnnc import driver
-from rnnc.citation import citation, first_line
+from rnnc.citation import citation, critical_path, first_line
 from rnnc.cli.group import session_options
 from rnnc.cli.session import Session
 from rnnc.frontend import ast
@@ -27,7 +27,7 @@ def command(session: Session, name: str | None) -> None:
             for module_name, module in modules.items()
             for definition in module.definitions
         ]
-        session.table(("FILE", "NAME", "DIMS", "YEAR", "PAPER", "WHAT"), rows)
+        session.table(("FILE", "NAME", "DIMS", "CRITICAL PATH", "YEAR", "PAPER", "WHAT"), rows)
         return
     for module_name, module in modules.items():
         if name == module_name or name in [d.name for d in module.definitions]:
@@ -37,12 +37,13 @@ def command(session: Session, name: str | None) -> None:
 
 
 def row(file: str, definition: ast.Definition) -> tuple[str, ...]:
-    """File, name, dims of a model's grid, year, paper, and what it is."""
+    """File, name, dims of a model's grid, critical path, year, paper, and what it is."""
+    path = critical_path(definition.docstring) or ""
+    start = file, definition.name, dims(definition), path
     source = citation(definition.docstring)
     if source is None:
-        return file, definition.name, dims(definition), "", "", first_line(definition.docstring)
-    year = str(source.year)
-    return file, definition.name, dims(definition), year, source.paper, source.what
+        return *start, "", "", first_line(definition.docstring)
+    return *start, str(source.year), source.paper, source.what
 
 
 def dims(definition: ast.Definition) -> str:

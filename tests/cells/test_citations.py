@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rnnc import driver
-from rnnc.citation import Citation, citation
+from rnnc.citation import Citation, citation, critical_path
 from rnnc.frontend import ast
 
 # What nobody has published: patterns of use, and plain building blocks.
@@ -37,6 +37,12 @@ OWN = {
 )
 def test_the_first_line_is_read(line: str, expected: Citation | None) -> None:
     assert citation(line) == expected
+
+
+def test_the_critical_path_is_a_line_of_its_own() -> None:
+    assert critical_path("What.\n\n    More.\n    Critical path: T + L - 1.\n    ") == "T + L - 1"
+    assert critical_path("The critical path: T.") is None
+    assert critical_path(None) is None
 
 
 def test_everything_with_weights_or_a_grid_names_its_source() -> None:
