@@ -36,6 +36,7 @@ def work(
     flops = read = resident = 0.0
     for component, waves, around in loops(compilation.schedule.components, extents, levels, 1):
         here = 0.0
+        seen: set[tuple[str, tuple[object, ...]]] = set()  # one read serves several products
         for node in map(graph.__getitem__, component.nodes):
             if node.op.name != "matmul":
                 continue
@@ -46,6 +47,10 @@ def work(
             points = list(node.domain.points(extents))
             weights = len({tuple(point[dim] for dim in own) for point in points})
             flops += 2 * len(points) * sizes[heavy] * batch
+            matrix = (node.operands[heavy].source, node.operands[heavy].access)
+            if matrix in seen:
+                continue
+            seen.add(matrix)
             read += 4 * min(len(points), weights * waves) * sizes[heavy]
             here += 4 * max(1, weights / around) * sizes[heavy]
         resident = max(resident, here)

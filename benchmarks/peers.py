@@ -3,8 +3,9 @@
 Every row is a network, every column who computes it: torch (its LSTM and GRU, else eager), JAX
 (lax.scan), torch.compile (of the step; what that took stands beside it), ONNX Runtime (LSTM and
 GRU, else Scan) and OpenVINO. One process, bound to as many processors as there are threads;
-outputs are compared before anything is timed; interleaved rounds, medians of calls. A peer that is
-missing, fails or takes too long to prepare is a cell that says so.
+outputs are compared before anything is timed; interleaved rounds, medians of calls: of wall time,
+with one thread of processor time. A peer that is missing, fails or takes too long to prepare is a
+cell that says so.
 
 `ratio` is the best peer's time over ours. `floor` is the larger of the flops over the measured
 multiply-add peak and of the weights, read once in every wave that uses them, over the measured
@@ -150,7 +151,8 @@ def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set
                 failures[name] = reason
             case (peer, took):
                 calls[name], ready_s[name] = peer, took
-    times = interleaved(calls, ROUNDS, SECONDS, pause=PAUSE)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    times = interleaved(calls, ROUNDS, SECONDS, clock, PAUSE)
     ms = {name: median(values) for name, values in times.items()}
     peers = {name: ms[name] for name in PEERS if name in ms}
     best = min(peers, key=peers.__getitem__) if peers else None

@@ -289,6 +289,8 @@ class Emitter:
             limits = [constraint.poly for constraint in node.constraints]
             if any(axis in poly.names for poly in (*bounds, *limits)):
                 return self.by_lane(node, node.dtype)
+        elif is_contiguous(node, self.layout.lanes):
+            return self.reduce_vectors(node)
         dtype = _operand_dtype(node)
         total = Variable(self.b, dtype, self.width)
         total.set(self.constant(_neutral(node.kind, dtype), dtype))
@@ -306,6 +308,39 @@ class Emitter:
             else:
                 total.set(_combine(node.kind, total.get(), value))
         return self.let(total.get() if index is None else index.get())
+
+    def reduce_vectors(self, node: ex.Reduce) -> Expr:
+        """One value, of neighbouring elements: whole vectors are folded, at last their lanes."""
+        *outer, last = node.loops
+        lanes, size = self.layout.lanes, (last.upper - last.lower).constant
+        assert size is not None
+        rest = size % lanes
+        vectors = Variable(self.b, node.dtype, lanes)
+        total = Variable(self.b, node.dtype, 1)
+        neutral = self.constant(_neutral(node.kind, node.dtype), node.dtype)
+        vectors.set(splat(neutral, lanes))
+        total.set(neutral)
+        known = {
+            inner.name: splat(self.locals[inner.name], lanes)
+            for inner in ex.walk(node.body)
+            if isinstance(inner, ex.Local)
+        }
+        with self.inside(replace(node, loops=tuple(outer))) as here:
+            first = polynomial(last.lower, here.env)
+            with self.b.loop(0, size // lanes, name="v") as v:
+                base = self.b.let(first + v * int64(lanes), "base")
+                whole = Lanes(last.name, base, lanes, size - rest)
+                folded = replace(here, lanes=whole, locals=known).value(node.body)
+                vectors.set(_combine(node.kind, vectors.get(), folded))
+            with self.b.loop(size - rest, size, name=last.name) as number:
+                at = replace(here, env={**here.env, last.name: first + number})
+                total.set(_combine(node.kind, total.get(), at.value(node.body)))
+        parts = [self.let(vectors.get_lane(int64(lane))) for lane in range(lanes)]
+        while len(parts) > 1:
+            half = len(parts) // 2
+            pairs = zip(parts[:half], parts[half:], strict=True)
+            parts = [self.let(_combine(node.kind, left, right)) for left, right in pairs]
+        return self.let(_combine(node.kind, total.get(), parts[0]))
 
     @contextmanager
     def inside(self, node: ex.Reduce) -> Iterator[Emitter]:
@@ -343,6 +378,40 @@ class Emitter:
             scalar = replace(self, env=env, lanes=None, locals=known)
             result.set_lane(lane, scalar.value(expression))
         return self.let(result.get())
+
+
+def is_contiguous(node: ex.Reduce, lanes: int) -> bool:
+    """Whether the innermost loop of a fold of reals runs along neighbouring elements, a known
+    number of them and at least a vector, and nothing else in the body depends on where it stands.
+    """
+    last = node.loops[-1]
+    size = (last.upper - last.lower).constant
+    if node.kind not in ("sum", "prod", "max", "min") or node.dtype != "real":
+        return False
+    if size is None or size < lanes or last.extent is not None:
+        return False
+    if any(last.name in constraint.poly.names for constraint in node.constraints):
+        return False
+    return all(is_elementwise(inner, last.name) for inner in ex.walk(node.body))
+
+
+def is_elementwise(expression: ex.Expression, name: str) -> bool:
+    """Whether an expression, apart from what it is made of, is vector code along `name`."""
+    match expression:
+        case ex.Load(index=index, element=element):
+            others = (*index, *element[:-1])
+            if not all(isinstance(entry, Poly) for entry in (*others, *element)):
+                return False
+            if any(isinstance(entry, Poly) and name in entry.names for entry in others):
+                return False
+            last = element[-1] if element else Poly()
+            assert isinstance(last, Poly)
+            return name not in last.names or name not in (last - Poly.of(name)).names
+        case ex.Constant() | ex.Local():
+            return True
+        case ex.Apply(dtype=dtype):
+            return dtype == "real"
+    return False
 
 
 def splits_vector(constraint: Constraint, lanes: Lanes) -> bool:

@@ -99,7 +99,7 @@ class Layout:
     """All memory of one function, declared as its parameters, and the sizes it was given.
 
     `buffers` are all of the plan; `places` those whose elements the function reads or writes;
-    `packs` hold a `word` in each element.
+    `packs` hold a `word` in each element. A vector has `lanes` reals.
     """
 
     buffers: Mapping[str, PlanBuffer]
@@ -109,6 +109,7 @@ class Layout:
     lengths: Mapping[str, Buffer]
     extents: Mapping[str, Expr]
     batch: Expr
+    lanes: int
 
 
 def passed(plan: Plan) -> tuple[PlanBuffer, ...]:
@@ -158,4 +159,4 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
             strides = tuple(found)
         places[buffer.name] = Place(buffer, memory[buffer.name], strides, rows, inner)
     buffers = {buffer.name: buffer for buffer in plan.buffers}
-    return Layout(buffers, places, packed, form, lengths, extents, batch)
+    return Layout(buffers, places, packed, form, lengths, extents, batch, lanes)

@@ -34,11 +34,24 @@ class PushViews:
         pending = deque(node.id for node in graph.nodes if node.op.name in ("slice", "pick"))
         while pending:
             view = rewriter[pending.popleft()]
-            if view.op.name in ("slice", "pick") and (
-                view.id in inside or pays(graph, rewriter, view)
+            if (
+                view.op.name in ("slice", "pick")
+                and not is_summed(graph, rewriter, view)
+                and (view.id in inside or pays(graph, rewriter, view))
             ):
                 pending += push(rewriter, view)
         return rewriter.finish()
+
+
+def is_summed(graph: Graph, rewriter: Rewriter, view: Node) -> bool:
+    """Whether a vector is viewed that is a product and that somebody sums up as well.
+
+    It must be stored for that, from where a view reads it; a layer norm's gates are such views.
+    """
+    source = rewriter[view.operands[0].source]
+    if view.op.name != "slice" or source.op.name != "matmul" or source.id not in graph:
+        return False
+    return any(reader.op.name == "reduce_axis" for reader, _ in graph.readers(source.id))
 
 
 def pays(graph: Graph, rewriter: Rewriter, view: Node) -> bool:
