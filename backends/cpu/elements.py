@@ -388,7 +388,7 @@ def is_contiguous(node: ex.Reduce, lanes: int) -> bool:
     size = (last.upper - last.lower).constant
     if node.kind not in ("sum", "prod", "max", "min") or node.dtype != "real":
         return False
-    if size is None or size < lanes or last.extent is not None:
+    if size is None or not 1 < lanes <= size or last.extent is not None:
         return False
     if any(last.name in constraint.poly.names for constraint in node.constraints):
         return False

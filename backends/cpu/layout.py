@@ -109,7 +109,7 @@ class Layout:
     lengths: Mapping[str, Buffer]
     extents: Mapping[str, Expr]
     batch: Expr
-    lanes: int
+    lanes: int = 1
 
 
 def passed(plan: Plan) -> tuple[PlanBuffer, ...]:
