@@ -4,8 +4,9 @@
     total[n] = total[n-1] + g(s[n])      the rest of s is not looked at: too late to leave it out,
     runs[n]  = total[n-1] < 1            unless s, total and runs share their loop
 
-A stop that sticks (analysis.monotone) takes the recurrences that it is computed from into its loop,
-the nearest first, with all that lies between: each one that leaves one loop with an early exit.
+A stop that sticks (analysis.monotone) takes other recurrences into its loop, with all that lies
+between: those that it is computed from, the nearest first, then those that need not know of it.
+Each stays that leaves one loop with an early exit.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ def ending(
 ) -> tuple[Partition, Part, Component] | None:
     """The parts with one that is a loop which may end early: `part` and all that it can save."""
     best: tuple[Partition, Part, Component] | None = None
-    for before in partition.recurrences_before(part):
+    for other in partition.recurrences_near(part):
         wider, union = (partition, part) if best is None else best[:2]
-        if before[0] in union:
+        if other[0] in union:
             continue
-        both = wider.between(before, union)
+        both = wider.between(other, union)
         trial = wider.united(both)
         found = loop(both, trial.inside(both))
         if found is not None:

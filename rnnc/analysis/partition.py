@@ -92,10 +92,12 @@ class Partition:
                 found.setdefault(part, []).append(edge)
         return {part: tuple(edges) for part, edges in found.items()}
 
-    def recurrences_before(self, part: Part) -> tuple[Part, ...]:
-        """The recurrences that a part needs, the nearest first."""
+    def recurrences_near(self, part: Part) -> tuple[Part, ...]:
+        """The other recurrences: those that a part needs, the nearest first, then the rest."""
         needed = nx.ancestors(self._structure, part)
-        return tuple(p for p in reversed(self.parts) if p in needed and self.is_recurrence(p))
+        others = [other for other in self.recurrences() if other is not part]
+        before = [other for other in reversed(others) if other in needed]
+        return (*before, *(other for other in others if other not in needed))
 
     def producer(self, part: Part) -> Part | None:
         """The recurrence that feeds a part, with no other between; None if not just one does."""
@@ -111,8 +113,9 @@ class Partition:
                     pending.append(before)
         return next(iter(found)) if len(found) == 1 else None
 
-    def between(self, first: Part, last: Part) -> Part:
+    def between(self, one: Part, other: Part) -> Part:
         """The statements of two parts and of all that lies between them."""
+        first, last = (other, one) if nx.has_path(self._structure, other, one) else (one, other)
         after, before = nx.descendants(self._structure, first), nx.ancestors(self._structure, last)
         members = {name for part in (first, last, *(after & before)) for name in part}
         return tuple(sorted(members, key=self.place.__getitem__))

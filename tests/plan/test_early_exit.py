@@ -49,6 +49,23 @@ STOPPING = {
     output y[t] = h[t] if goes[t-1] else 1
     output n = sum(t: 1 if not goes[t] else 0)""",
 }
+# The stop does not need what it ends.
+KNOWN = {
+    "known before": """
+    done[t] = done[t-1] or x[t][0] > limit
+    h[t] = h[t-1] if done[t-1] else tanh(U @ h[t-1] + x[t])
+    h[-1] = x[0]
+    output y[t] = h[t]
+    output last = h[T-1]
+    output steps = sum(t: 0 if done[t-1] else 1)""",
+    "known beside": """
+    total[t] = total[t-1] + exp(w @ x[t])
+    runs[t] = total[t-1] < limit
+    h[t] = tanh(U @ h[t-1] + x[t])
+    g[t] = tanh(U @ g[t-1] + h[t])
+    output y[t] = h[t] + g[t] if runs[t] else 2""",
+}
+STOPPING |= KNOWN
 # From the last step on.
 BACKWARDS = {
     "held backwards": """
