@@ -341,4 +341,5 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     once = () if prepared is None else [n for n in prepared.nodes if n.op.name == "matmul"]
     texts = [node.spans[0].text if node.spans else node.id for node in once]
     values = {**compilation.graph.values, **extents}
-    return explanation(written, scheduled, compilation.schedule, fused, texts, values)
+    found = explanation(written, scheduled, compilation.schedule, fused, texts, values)
+    return replace(found, weights=compilation.request.weights)

@@ -35,7 +35,11 @@ class CpuBackend:
                 problem = _problem(find_compiler, target.architecture)
             except DiagnosticError as error:
                 problem = error.diagnostics[0].message
-            rows.append(TargetDescription(f"cpu:{name}", str(target), problem))
+            rows.append(
+                TargetDescription(
+                    f"cpu:{name}", f"{target}; int8 weights by {target.byte_products}", problem
+                )
+            )
         return rows
 
     def emit(self, plan: Plan, variant: str | None, form: str) -> str:

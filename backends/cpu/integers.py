@@ -61,11 +61,13 @@ class Dot:
 
     @staticmethod
     def of(target: CpuTarget) -> Dot:
-        if target.architecture != "x86_64":
-            return Dot(INT8.group, False, None)
-        if "+avx512vnni" in target.features:
-            return Dot(1, True, None)
-        return Dot(2, False, _MADDWD[target.vector_bytes])
+        match target.byte_products:
+            case "vpdpbusd":
+                return Dot(1, True, None)
+            case "pmaddwd":
+                return Dot(2, False, _MADDWD[target.vector_bytes])
+            case _:
+                return Dot(INT8.group, False, None)
 
     def weights(self, b: Builder, word: Expr) -> list[Expr]:
         return [b.let(word ^ constant(_SIGN_BITS, word))] if self.biased else self.values(b, word)

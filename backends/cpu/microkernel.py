@@ -55,12 +55,12 @@ def rows_that_fit(vectors: int, target: CpuTarget, parts: int = 1) -> int:
 
     Beside the accumulators live either the vectors of the panel and one broadcast value, or the
     broadcast values of all rows and one vector of the panel (see `each_product`); where words are
-    taken apart, so many `parts` of each, and a mask.
+    taken apart, so many `parts` of each, with words and a mask.
     """
     # Without a fused multiply-add, products need a register of their own.
     fused = target.architecture != "x86_64" or target.vector_bytes > 16
     registers = target.vector_registers - (1 if fused else 2)
-    registers -= parts - 1
+    registers -= 2 * (parts - 1)
     by_panel = (registers - parts * vectors) // vectors
     by_rows = registers // (vectors + parts)
     return max(1, min(_MOST_ROWS, max(by_panel, min(by_rows, vectors - 1))))

@@ -40,6 +40,13 @@ class CpuTarget:
         return self.vector_bytes // _SCALAR_BYTES[dtype]
 
     @property
+    def byte_products(self) -> str:
+        """The instruction that multiplies int8 weights."""
+        if self.architecture != "x86_64":
+            return "mla"
+        return "vpdpbusd" if "+avx512vnni" in self.features else "pmaddwd"
+
+    @property
     def architecture(self) -> str:
         """The first part of the triple, in one spelling: x86_64, aarch64, riscv64, ..."""
         return architecture(self.triple)

@@ -26,6 +26,7 @@ from rnnc.ir.domain import Dim
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
 from rnnc.ir.signature import extent_names
+from rnnc.weights import WeightType
 
 # What the order that was taken is compared with.
 _ORDERS: tuple[Order, ...] = ("layered", "wavefront")
@@ -112,6 +113,7 @@ class Explanation:
 
     `hoisted` are the products that are computed for all points at once, `prepared` those that are
     computed when parameters are bound; `order` has a paragraph for each step of the schedule.
+    `weights` is the type in which the weights of products are stored.
     """
 
     model: str
@@ -128,6 +130,7 @@ class Explanation:
     prepared: tuple[str, ...]
     order: tuple[str, ...]
     others: tuple[Other, ...]
+    weights: WeightType = "float32"
 
 
 def explanation(

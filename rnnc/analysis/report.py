@@ -8,6 +8,10 @@ from rnnc.analysis.explanation import Amount, Explained, Explanation
 from rnnc.analysis.listing import listed
 
 _WIDTH = 16
+_ROUNDED = {
+    "bf16": "rounded when they are bound, widened in registers",
+    "int8": "with a scale a row; vectors are rounded as well, at each product",
+}
 
 
 def report(found: Explanation) -> str:
@@ -25,6 +29,8 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield _row("at once", listed(found.hoisted)) if found.hoisted else _row("at once", "nothing")
     if found.prepared:
         yield _row("once for all", listed(found.prepared))
+    if found.weights != "float32":
+        yield _row("weights", f"{found.weights}, {_ROUNDED[found.weights]}")
     for component in found.components:
         if component.edges:
             yield ""

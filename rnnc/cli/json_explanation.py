@@ -17,6 +17,7 @@ def explanation_to_json(found: Explanation) -> dict[str, Json]:
         "components": [_component(component) for component in found.components],
         "hoisted": list(found.hoisted),
         "prepared": list(found.prepared),
+        "weights": found.weights,
         "order": list(found.order),
         "alternatives": [
             {"order": other.order, **_amount("waves", other.waves)} for other in found.others

@@ -58,7 +58,7 @@ def command(
 
     Exits with 3 if an output differs by more than rounding explains. Extents are 7 unless given.
     Shown are the largest difference, that over the largest magnitude of the output, and what is
-    allowed: for narrow --weights, twice what rounding them costs the interpreter on top of
+    allowed: for narrow --weights, four times what rounding them costs the interpreter on top of
     what single precision does.
     """
     from rnnc.arrays import read_arrays

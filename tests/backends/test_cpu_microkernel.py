@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rnnc.backends.cpu.integers import Dot, QuantizedMultiply
 from rnnc.backends.cpu.library import assembly
 from rnnc.backends.cpu.microkernel import Factor, Multiply, Panels, Tile, rows_that_fit
 from rnnc.backends.cpu.target import NAMED, CpuTarget, host
 from rnnc.backends.cpu.tir import (
     Builder,
+    Function,
     first_lanes,
     int64,
     masked_load,
 )
+from rnnc.backends.cpu.words import BF16
 
 from tests.backends.native import build
 from tests.tolerance import assert_close
@@ -91,27 +94,54 @@ def test_one_row_over_two_panels(prefetch: int, tmp_path: Path) -> None:
     assert_close(actual, a[5:].astype("d") @ w, np.float32)
 
 
-def highest_inner_loop(target: CpuTarget, vectors: int) -> list[str]:
+MULTIPLICATION = re.compile(r"\sv?(fmadd|mulps|fmla|pmaddwd|pdpbusd)")
+
+
+def inner_loop(function: Function, target: CpuTarget) -> list[str]:
     """The instructions of the loop with the most multiplications that jumps to its own start."""
-    text = assembly([product(target, vectors, 1).function()], target)
+    text = assembly([function], target)
     parts = re.split(r"^(\.LBB[\w]+):", text, flags=re.M)
     loops = []
     for label, body in zip(parts[1::2], parts[2::2], strict=True):
         lines = body.splitlines()
         jumps = [n for n, line in enumerate(lines) if re.search(rf"\s{re.escape(label)}$", line)]
         loops.append(lines[: jumps[0]] if jumps else [])
-    return max(loops, key=lambda lines: sum("mul" in x or "fm" in x for x in lines))
+    return max(loops, key=lambda lines: sum(bool(MULTIPLICATION.search(x)) for x in lines))
+
+
+def on_stack(loop: list[str]) -> list[str]:
+    """The instructions that take a vector to the stack or from it."""
+    found = [line for line in loop if re.search(r"\(%[re]sp|\[sp", line)]
+    return [line for line in found if re.search(r"mm\d|\bq\d|\bv\d", line)]
 
 
 @pytest.mark.parametrize("vectors", [1, 2, 3, 4, 6, 8])
 @pytest.mark.parametrize("name", NAMED)
 def test_accumulators_stay_in_registers(name: str, vectors: int) -> None:
     """No vector goes to the stack or comes from it in the inner loop of the highest tile."""
-    loop = highest_inner_loop(NAMED[name], vectors)
-    multiplications = [line for line in loop if re.search(r"\sv?(fmadd|mulps|fmla)", line)]
+    loop = inner_loop(product(NAMED[name], vectors, 1).function(), NAMED[name])
+    multiplications = [line for line in loop if MULTIPLICATION.search(line)]
     assert len(multiplications) >= vectors * rows_that_fit(vectors, NAMED[name])
-    on_stack = [line for line in loop if re.search(r"\(%[re]sp|\[sp", line)]
-    assert [line for line in on_stack if re.search(r"mm\d|\bq\d|\bv\d", line)] == []
+    assert on_stack(loop) == []
+
+
+@pytest.mark.parametrize("vectors", [1, 3, 4])
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4", "x86-64-v4-vnni"])
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_narrow_weights_need_no_stack(name: str, vectors: int, weights: str) -> None:
+    target = NAMED[name]
+    dot = Dot.of(target)
+    parts = BF16.group if weights == "bf16" else dot.parts
+    rows = min(6, rows_that_fit(vectors, target, parts))
+    tile = Tile(rows, vectors, target.lanes("float32"))
+    function = (
+        Multiply(tile, (Panels(),), BF16).function()
+        if weights == "bf16"
+        else QuantizedMultiply(tile, (Panels(),), dot).function()
+    )
+    loop = inner_loop(function, target)
+    assert sum(bool(MULTIPLICATION.search(x)) for x in loop) >= rows * vectors * parts
+    assert on_stack(loop) == []
 
 
 def test_masked_vectors_touch_only_their_lanes(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from rnnc import driver
 from rnnc.diagnostics import Source
 from rnnc.ir.signature import param_signature
 from rnnc.runtime.model import BoundModel
+from rnnc.verification import compare as judged
+from rnnc.weights import WeightType
 from tests.oracles.arrays import Array, Arrays
 from tests.oracles.case import Case
 from tests.oracles.cases import CASES
@@ -35,10 +37,10 @@ COMPILED = [
 ]
 
 
-def compilation(case: Case) -> driver.Compilation:
+def compilation(case: Case, weights: WeightType = "float32") -> driver.Compilation:
     text = case.text or driver.standard_source(case.file).text
     source = Source(f"{case.file}.rnn", text)
-    request = driver.Request(case.model, case.statics, {}, "cpu")
+    request = driver.Request(case.model, case.statics, {}, "cpu", weights=weights)
     return driver.Compilation(source, request)
 
 
@@ -84,6 +86,18 @@ def test_equations(case: Case) -> None:
         compare(case, bound, params, case.sizes, lengths, threads)
     for extent in (case.least, 1):
         compare(case, bound, params, case.with_extents(extent))
+
+
+@pytest.mark.parametrize("case", COMPILED)
+def test_narrow_weights(case: Case) -> None:
+    """With weights in bf16, what differs from the equations is what rounding explains."""
+    compiled = compilation(case, "bf16")
+    params = single(case.draw_params(param_signature(compiled.graph, case.sizes)))
+    inputs = single(case.draw_inputs(case.sizes, BATCH, seed=1))
+    extents = {name: case.sizes[name] for name in case.extents}
+    found = compiled.load().bind(params).run(inputs, extents=extents)
+    for comparison in judged(compiled.graph, extents, inputs, params, found, weights="bf16"):
+        assert comparison.agrees, comparison
 
 
 def test_names() -> None:

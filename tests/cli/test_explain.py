@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnc.driver import standard_source
 from rnnc.explanations import explained_codes
 from tests.cli.conftest import Rnnc
 from tests.cli.specs import ELMAN
@@ -82,3 +83,14 @@ def test_a_hint_that_is_no_extent(rnnc: Rnnc, tmp_path: Path) -> None:
     result = rnnc("explain", "elman.rnn", "-D", "X=3,H=4", "--hint", "S=100")
     assert result.code == 2
     assert "--hint S: the run-time extents here are T" in result.err
+
+
+@pytest.mark.parametrize("weights", ["float32", "bf16", "int8"])
+def test_how_weights_are_stored(rnnc: Rnnc, weights: str) -> None:
+    path = str(standard_source("stacked").name)
+    arguments = ("explain", path, "--model", "stacked_lstm", "-D", "X=4,H=4,L=2")
+    text = rnnc(*arguments, "--weights", weights)
+    assert text.code == 0
+    assert (f"weights         {weights}," in text.out) == (weights != "float32")
+    found = rnnc(*arguments, "--weights", weights, "--format", "json")
+    assert json.loads(found.out)["weights"] == weights
