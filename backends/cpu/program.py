@@ -20,6 +20,7 @@ from .exits import have_stopped
 from .kernels import KernelEmitter, Listing, Tasks, Used
 from .layout import Environment, Layout, bound, declare
 from .levels import Sorter
+from .outlines import Group, Outline, groups
 from .packing import Factor, products
 from .target import CpuTarget
 from .tir import Builder, Expr, Function, int64, load
@@ -37,13 +38,15 @@ def functions(plan: Plan, target: CpuTarget, stream: Stream | None = None) -> tu
     Behind them the functions that they call.
     """
     used: Used = {}
+    shared = groups(plan)
     made = [
-        function(plan, target, used, SINGLE, True),
-        function(plan, target, used, GENERAL, False),
+        *function(plan, target, used, SINGLE, True, shared),
+        *function(plan, target, used, GENERAL, False, shared),
         work_of_call(plan, "forward"),
     ]
     if plan.preparation is not None:
-        made.append(function(plan.preparation, target, used, PREPARE, True))
+        shared = groups(plan.preparation)
+        made += function(plan.preparation, target, used, PREPARE, True, shared)
         made.append(work_of_call(plan.preparation, "prepare"))
     for name, part in stream_plans(stream):
         made.append(function(part, target, used, f"rnnc_{name}_single", True))
@@ -80,15 +83,21 @@ def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
     return found
 
 
-def function(plan: Plan, target: CpuTarget, used: Used, name: str, single: bool) -> Function:
-    b = Builder(name)
+def function(
+    plan: Plan, target: CpuTarget, used: Used, name: str, single: bool, shared: tuple[Group, ...]
+) -> list[Function]:
+    """The steps of a plan, and behind it a function for each group of kernels."""
+    b, lanes = Builder(name), target.lanes("float32")
     packs = tuple(factor.pack for _, _, factor in packed(plan, target))
-    layout = declare(b, plan, packs, target.lanes("float32"), single)
+    layout = declare(b, plan, packs, lanes, single)
     task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
     barrier, worth = b.scalar("barrier", "handle"), b.scalar("worth_sharing")
-    walker = Walker(b, layout, target, used, single, task, count, barrier, worth)
+    outlines = [
+        Outline(f"{name}_{number}", group, layout, lanes) for number, group in enumerate(shared)
+    ]
+    walker = Walker(b, layout, target, used, outlines, single, task, count, barrier, worth)
     walker.steps(plan.steps, dict(layout.extents), None)
-    return b.finish()
+    return [b.finish(), *(outline.function(target, used, single) for outline in outlines)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ class Walker:
         layout: Layout,
         target: CpuTarget,
         used: Used,
+        outlines: Sequence[Outline],
         single: bool,
         task: Expr,
         count: Expr,
@@ -118,6 +128,7 @@ class Walker:
         self.used, self.task, self.barrier, self.worth = used, task, barrier, worth
         self.team = Team(count, tirx.const(False, "bool"))
         self.listing: Listing | None = None
+        self.outlines = {name: outline for outline in outlines for name in outline.members}
 
     def steps(self, steps: Sequence[Step], env: Environment, turn: Expr | None) -> None:
         for step in steps:
@@ -182,6 +193,10 @@ class Walker:
     def phase(self, phase: Phase, env: Environment, turn: Expr | None) -> None:
         tasks = Tasks(self.task, self.team.count, turn)
         for kernel in phase.kernels:
+            outline = self.outlines.get(kernel.name)
+            if outline is not None:
+                outline.call(self.b, kernel.name, env, tasks)
+                continue
             with self.b.block():
                 emitter = KernelEmitter(
                     self.b, self.layout, self.target, self.used, kernel, self.single, self.listing
