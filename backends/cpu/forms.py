@@ -2,18 +2,19 @@
 
 Layers that are written out one by one give kernels that read and write other buffers at other
 places, and compute the same. In a form, buffers, values and dims are numbered as they occur, and
-the constant term of an index or bound is a name of its own, which stands for a number:
+the numbers in an index or bound are names, which stand for integers or, in a bound, for what the
+extents say:
 
     h1[w - 1] = tanh(h0[w - 2])    b.0[i.0 + n.0] = tanh(b.1[i.0 + n.1])    n.0 = -1, n.1 = -2
     h2[w - 2] = tanh(h1[w - 3])    the same                                 n.0 = -2, n.1 = -3
 
-Equal forms are equal code. A number stays itself where the code depends on it: sizes, what divides
-or multiplies, and limits on the axes of elements, which decide between vectors and single lanes.
+Equal forms are equal code. A number stays itself where the code depends on it: sizes, divisors, and
+limits on the axes of elements, which decide between vectors and single lanes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rnnc.analysis.wave import (
@@ -30,6 +31,8 @@ from rnnc.ir.domain import Constraint
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Buffer, BufferDim, Define, Kernel, Store
+
+Index = tuple[Poly | ex.Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,17 @@ class Member:
     form: Form
     buffers: tuple[str, ...]
     outer: Mapping[str, str]
-    numbers: Mapping[str, int]
+    numbers: Mapping[str, Poly]
 
 
 def member(
-    kernel: Kernel, buffers: Mapping[str, Buffer], extents: tuple[str, ...], known: Container[str]
+    kernel: Kernel,
+    buffers: Mapping[str, Buffer],
+    extents: tuple[str, ...],
+    chosen: Mapping[str, Poly],
 ) -> Member:
-    """The form of a kernel; the numbers `known`, by their names, stay what they are."""
-    names = _Names(kernel, buffers, extents, known)
+    """The form of a kernel; numbers, by their names, may be chosen to be something else."""
+    names = _Names(kernel, buffers, extents, chosen)
     return names.member()
 
 
@@ -71,17 +77,19 @@ class _Names:
         kernel: Kernel,
         buffers: Mapping[str, Buffer],
         extents: tuple[str, ...],
-        known: Container[str],
+        chosen: Mapping[str, Poly],
     ) -> None:
-        self.kernel, self.given, self.known = kernel, buffers, known
+        self.kernel, self.given, self.chosen = kernel, buffers, chosen
         self.axes = {ex.element(axis) for axis in range(len(kernel.shape))}
         self.dims = {name: name for name in (*extents, *self.axes)}
         self.values: dict[str, str] = {}
         self.buffers: dict[str, str] = {}
         self.weights: list[Buffer] = []
-        self.polys: dict[Poly, Poly] = {}
+        self.extents = {*extents}
+        self.vectors: dict[Index, Index] = {}
+        self.count = 0
         self.inner = {*self.dims}  # what needs no value from outside
-        self.numbers: dict[str, int] = {}
+        self.numbers: dict[str, Poly] = {}
 
     def member(self) -> Member:
         kernel = self.kernel
@@ -119,24 +127,44 @@ class _Names:
     def renamed(self, poly: Poly) -> Poly:
         return poly.rename(self.dim)
 
+    def number(self, value: Poly) -> Poly:
+        """A name for what members may differ in, or what is chosen for it."""
+        name = f"n.{self.count}"
+        self.count += 1
+        if name in self.chosen:
+            return self.chosen[name]
+        self.numbers[name] = value
+        return Poly.of(name)
+
     def poly(self, poly: Poly) -> Poly:
-        """With a name for its constant term; equal ones stay equal."""
-        if poly in self.polys:
-            return self.polys[poly]
+        """With names for its constant term and factors."""
         made = self.renamed(poly)
-        name = f"n.{len(self.polys)}"
-        if name not in self.known and not self.axes & {*poly.names}:
-            self.numbers[name] = poly.offset
-            made = made - poly.offset + name
-        self.polys[poly] = made
-        return made
+        if self.axes & {*poly.names}:
+            return made
+        total = self.number(Poly.of(made.offset))
+        for monomial, factor in made.terms:
+            plain = len(monomial) == 1 and isinstance(monomial[0][0], str)
+            if monomial:
+                scale = self.number(Poly.of(factor)) if plain else factor
+                total = total + Poly(((monomial, 1),)) * scale
+        return total
+
+    def element(self, poly: Poly) -> Poly:
+        """An index of an axis: the code knows by which factor it varies from lane to lane."""
+        if not self.axes & {*poly.names}:
+            return self.poly(poly)
+        return self.renamed(poly) - poly.offset + self.number(Poly.of(poly.offset))
+
+    def limit(self, poly: Poly) -> Poly:
+        """A bound; what only depends on extents is a number as a whole."""
+        return self.number(poly) if {*poly.names} <= self.extents else self.poly(poly)
 
     def bound(self, bound: Bound) -> Bound:
         match bound:
             case Polynomial(poly):
-                return Polynomial(self.poly(poly))
+                return Polynomial(self.limit(poly))
             case FloorDiv(numerator, denominator) | CeilDiv(numerator, denominator):
-                return type(bound)(self.poly(numerator), denominator)
+                return type(bound)(self.limit(numerator), denominator)
             case Increment(argument, amount):
                 return Increment(self.bound(argument), amount)
             case Minimum(arguments) | Maximum(arguments):
@@ -157,7 +185,7 @@ class _Names:
 
     def store(self, store: Store) -> Store:
         index = tuple(self.poly(entry) for entry in store.index)
-        element = tuple(self.poly(entry) for entry in store.element)
+        element = tuple(self.element(entry) for entry in store.element)
         return Store(self.value(store.value), self.buffer(store.buffer), index, element)
 
     def expression(self, node: ex.Expression) -> ex.Expression:
@@ -182,23 +210,37 @@ class _Names:
                 then, otherwise = self.expression(node.then), self.expression(node.otherwise)
                 return replace(node, constraints=limits, then=then, otherwise=otherwise)
             case ex.Contract(weight, vector, contraction):
-                element = tuple(
-                    self.renamed(entry) if isinstance(entry, Poly) else self.expression(entry)
-                    for entry in vector.element
+                return ex.Contract(
+                    self.weight(weight), self.vector(vector), self.loop_dim(contraction)
                 )
-                left = replace(self.load(vector), element=element)
-                return ex.Contract(self.weight(weight), left, self.loop_dim(contraction))
 
     def loop(self, loop: ex.Loop) -> ex.Loop:
-        lower, upper = self.poly(loop.lower), self.poly(loop.upper)
+        lower, upper = self.limit(loop.lower), self.limit(loop.upper)
         return ex.Loop(self.loop_dim(loop.name), lower, upper, loop.extent)
 
     def load(self, load: ex.Load) -> ex.Load:
-        def entry(part: Poly | ex.Expression) -> Poly | ex.Expression:
-            return self.poly(part) if isinstance(part, Poly) else self.expression(part)
+        element = tuple(
+            self.element(entry) if isinstance(entry, Poly) else self.expression(entry)
+            for entry in load.element
+        )
+        index = self.index(load.index)
+        return replace(load, buffer=self.buffer(load.buffer), index=index, element=element)
 
-        index = tuple(map(entry, load.index))
-        element = tuple(map(entry, load.element))
+    def index(self, index: Index) -> Index:
+        return tuple(
+            self.poly(entry) if isinstance(entry, Poly) else self.expression(entry)
+            for entry in index
+        )
+
+    def vector(self, load: ex.Load) -> ex.Load:
+        """Products of one vector share a pass: equal indices stay equal."""
+        if load.index not in self.vectors:
+            self.vectors[load.index] = self.index(load.index)
+        element = tuple(
+            self.renamed(entry) if isinstance(entry, Poly) else self.expression(entry)
+            for entry in load.element
+        )
+        index = self.vectors[load.index]
         return replace(load, buffer=self.buffer(load.buffer), index=index, element=element)
 
     def weight(self, weight: ex.Weight) -> ex.Weight:
@@ -231,7 +273,7 @@ class _Names:
         """A loaded or stored buffer in the form's terms."""
         buffer = self.given[name]
         dims = tuple(
-            replace(dim, name="", lower=self.poly(dim.lower), upper=self.poly(dim.upper))
+            replace(dim, name="", lower=self.limit(dim.lower), upper=self.limit(dim.upper))
             for dim in buffer.dims
         )
         return replace(buffer, name=self.buffers[name], dims=dims)

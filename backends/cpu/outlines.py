@@ -1,7 +1,7 @@
 """Kernels of one form are one function, which is called with what tells them apart.
 
 Compiling takes about as long for each kernel, so many layers of one kind shall cost what one does.
-A kernel that is alone stays where it is called.
+Kernels of which there are few stay where they are called.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from rnnc.ir.poly import Poly
 from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 
 from .forms import Form, Member, member
 from .kernels import KernelEmitter, Tasks, Used
-from .layout import MEMORY, Environment, Layout, Place, inner_shape, volume
+from .layout import MEMORY, Environment, Layout, Place, inner_shape, polynomial, volume
 from .packing import Products, products
 from .target import CpuTarget
 from .tir import Builder, Expr, Function, address, int64
+
+_FEWEST = 3  # kernels: a call has a price, and compiling two is soon done
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +33,35 @@ class Group:
 
 
 def groups(plan: Plan) -> tuple[Group, ...]:
-    """The kernels of a plan that share a form with others; numbers that all agree in are known."""
+    """The kernels of a plan of which many share a form; numbers in which all agree are known."""
     buffers = {buffer.name: buffer for buffer in plan.buffers}
     found: dict[tuple[bool, Form], list[Member]] = {}
     for kernel, turning in placed_kernels(plan.steps, False):
         if kernel.serial is None and kernel.listed is None:
-            made = member(kernel, buffers, plan.extents, ())
+            made = member(kernel, buffers, plan.extents, {})
             found.setdefault((turning, made.form), []).append(made)
     shared: list[Group] = []
     for (turning, _), alike in found.items():
-        if len(alike) > 1:
-            first = alike[0].numbers
-            same = [n for n in first if len({other.numbers[n] for other in alike}) == 1]
-            again = [member(other.kernel, buffers, plan.extents, same) for other in alike]
+        if len(alike) >= _FEWEST:
+            chosen = common(alike)
+            again = [member(other.kernel, buffers, plan.extents, chosen) for other in alike]
             shared.append(Group(tuple(again), turning))
     return tuple(shared)
+
+
+def common(members: Sequence[Member]) -> dict[str, Poly]:
+    """For numbers in which all members agree, these; for numbers always equal, one name."""
+    chosen: dict[str, Poly] = {}
+    names: dict[tuple[Poly, ...], str] = {}
+    for name in members[0].numbers:
+        values = tuple(one.numbers[name] for one in members)
+        if len({*values}) == 1 and values[0].constant is not None:
+            chosen[name] = values[0]
+        elif values in names:
+            chosen[name] = Poly.of(names[values])
+        else:
+            names[values] = name
+    return chosen
 
 
 def placed_kernels(steps: Sequence[Step], turning: bool) -> Iterator[tuple[Kernel, bool]]:
@@ -77,7 +94,7 @@ class Outline:
         arguments += [*layout.extents.values(), layout.batch]
         strides = zip(strides_of(one, layout), self.known, strict=True)
         arguments += [stride for stride, known in strides if known is None]
-        arguments += [int64(number) for number in one.numbers.values()]
+        arguments += [polynomial(number, layout.extents) for number in one.numbers.values()]
         arguments += [env[name] for name in one.outer.values()]
         turn = (tasks.turn,) if tasks.turn is not None else ()
         b.call(self.name, *arguments, tasks.task, tasks.count, *turn)
