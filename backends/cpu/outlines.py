@@ -107,7 +107,9 @@ class Outline:
         lanes = target.lanes("float32")
         memory = [b.pointer(buffer.name, MEMORY[buffer.dtype]) for buffer in loaded]
         made = products(kernel, buffers, lanes)
-        packed = {} if made is None else {name: b.pointer(name) for name in pack_names(made)}
+        names = () if made is None else pack_names(made)
+        word = self.layout.word
+        packed = {name: b.pointer(name, word.dtype) for name in names}
         lengths = {name: b.pointer(f"len_{name}", "int32") for name in self.layout.lengths}
         extents = {name: b.scalar(name) for name in self.layout.extents}
         given = b.scalar("batch")
@@ -124,7 +126,7 @@ class Outline:
             dims = tuple(strides.pop(0) for _ in buffer.dims)
             places[buffer.name] = Place(buffer, pointer, dims, strides.pop(0), inner)
         env = {**extents, **numbers}
-        layout = Layout(buffers, places, packed, lengths, env, batch)
+        layout = Layout(buffers, places, packed, word, lengths, env, batch)
         emitter = KernelEmitter(b, layout, target, used, kernel, single)
         emitter.emit({**env, **outer}, Tasks(task, count, turn))
         return b.finish()

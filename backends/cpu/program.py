@@ -38,20 +38,16 @@ def functions(plan: Plan, target: CpuTarget, stream: Stream | None = None) -> tu
     Behind them the functions that they call.
     """
     used: Used = {}
-    shared = groups(plan)
-    made = [
-        *function(plan, target, used, SINGLE, True, shared),
-        *function(plan, target, used, GENERAL, False, shared),
-        work_of_call(plan, "forward"),
-    ]
+    made: list[Function] = []
+    for name, part in (("forward", plan), *stream_plans(stream)):
+        shared = groups(part)
+        made += function(part, target, used, f"rnnc_{name}_single", True, shared)
+        made += function(part, target, used, f"rnnc_{name}_general", False, shared)
+        made.append(work_of_call(part, name))
     if plan.preparation is not None:
         shared = groups(plan.preparation)
         made += function(plan.preparation, target, used, PREPARE, True, shared)
         made.append(work_of_call(plan.preparation, "prepare"))
-    for name, part in stream_plans(stream):
-        made.append(function(part, target, used, f"rnnc_{name}_single", True))
-        made.append(function(part, target, used, f"rnnc_{name}_general", False))
-        made.append(work_of_call(part, name))
     return (*made, *(multiply.function() for multiply in used.values()))
 
 
