@@ -172,16 +172,22 @@ class Compilation:
         return schedule(self.completed, options)
 
     @cached_property
-    def preparation(self) -> Plan | None:
-        """The program that runs once, when parameters are bound; None if it has nothing to do."""
+    def prepared(self) -> tuple[Graph, Schedule] | None:
+        """What runs once, when parameters are bound, and its order; None if there is nothing."""
         from rnnc.analysis.schedule import schedule
         from rnnc.passes.pipeline import completion, pipeline
-        from rnnc.plan.build import build_plan
 
         if self.divided.preparation is None:
             return None
         completed = run_passes(self.divided.preparation, (*pipeline(), *completion()))
-        return build_plan(completed, schedule(completed))
+        return completed, schedule(completed)
+
+    @cached_property
+    def preparation(self) -> Plan | None:
+        """The program of what is prepared."""
+        from rnnc.plan.build import build_plan
+
+        return None if self.prepared is None else build_plan(*self.prepared)
 
     @cached_property
     def plan(self) -> Plan:
@@ -326,6 +332,7 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     `extents` may give run-time extents: then there are numbers beside the formulas.
     """
     from rnnc.analysis.explanation import explanation
+    from rnnc.analysis.listing import listing
     from rnnc.passes.bind_sizes import BindSizes
     from rnnc.passes.complete_variables import CompleteVariables
     from rnnc.plan.fused import fused_products
@@ -341,5 +348,6 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     once = () if prepared is None else [n for n in prepared.nodes if n.op.name == "matmul"]
     texts = [node.spans[0].text if node.spans else node.id for node in once]
     values = {**compilation.graph.values, **extents}
-    found = explanation(written, scheduled, compilation.schedule, fused, texts, values)
+    steps = () if compilation.prepared is None else listing(*compilation.prepared, values)
+    found = explanation(written, scheduled, compilation.schedule, fused, texts, steps, values)
     return replace(found, weights=compilation.request.weights)

@@ -112,8 +112,9 @@ class Explanation:
     """`components` are the recurrences; a model without one has a single component, all of it.
 
     `hoisted` are the products that are computed for all points at once, `prepared` those that are
-    computed when parameters are bound; `order` has a paragraph for each step of the schedule.
-    `weights` is the type in which the weights of products are stored.
+    computed when parameters are bound; `order` has a paragraph for each step of the schedule,
+    `preparation` for each step of what runs then. `weights` is the type in which the weights of
+    products are stored.
     """
 
     model: str
@@ -128,6 +129,7 @@ class Explanation:
     components: tuple[Explained, ...]
     hoisted: tuple[str, ...]
     prepared: tuple[str, ...]
+    preparation: tuple[str, ...]
     order: tuple[str, ...]
     others: tuple[Other, ...]
     weights: WeightType = "float32"
@@ -139,12 +141,13 @@ def explanation(
     found: Schedule,
     fused: Sequence[Sequence[str]],
     prepared: Sequence[str],
+    preparation: Sequence[str],
     sizes: Mapping[str, int],
 ) -> Explanation:
     """`written` is the graph as it was written, every variable complete; `scheduled` the one that
     `found` is the schedule of. `fused` are the statements whose products share a kernel, `prepared`
-    the products that run when parameters are bound; `sizes` has the statics, and may have run-time
-    extents.
+    the products that run when parameters are bound and `preparation` all that runs then, in words;
+    `sizes` has the statics, and may have run-time extents.
     """
     return _Explainer(
         Paths(Recurrences(written)),
@@ -152,6 +155,7 @@ def explanation(
         found,
         fused,
         prepared,
+        preparation,
         sizes,
     ).explanation()
 
@@ -178,6 +182,7 @@ class _Explainer:
     schedule: Schedule
     fused: Sequence[Sequence[str]]
     prepared: Sequence[str]
+    preparation: Sequence[str]
     values: Mapping[str, int]
 
     def explanation(self) -> Explanation:
@@ -206,6 +211,7 @@ class _Explainer:
             components=components,
             hoisted=tuple(self.hoisted()),
             prepared=tuple(dict.fromkeys(self.prepared)),
+            preparation=tuple(self.preparation),
             order=listing(self.graph, self.schedule, values),
             others=tuple(self.others()),
         )

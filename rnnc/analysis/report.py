@@ -35,6 +35,10 @@ def _lines(found: Explanation) -> Iterator[str]:
         if component.edges:
             yield ""
             yield from _recurrence(found.model, component)
+    if found.preparation:
+        yield ""
+        yield "When parameters are bound:"
+        yield from found.preparation
     yield ""
     yield "In this order:"
     yield from found.order

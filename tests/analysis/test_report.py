@@ -8,6 +8,8 @@ from rnnc import driver
 from rnnc.analysis.explanation import Explained, Explanation
 from rnnc.analysis.orders import Order
 from rnnc.analysis.report import report
+from rnnc.cli.json_explanation import explanation_to_json
+from rnnc.diagnostics import Source
 from rnnc.driver import Request, StaticValue
 from rnnc.ir.signature import extent_names
 from tests.analysis.models import SIZES, specs
@@ -22,7 +24,61 @@ def explained(
     return driver.explain(driver.Compilation(driver.standard_source(file), request), extents)
 
 
+# Layer l looks 2 * 2^l steps back (Chang et al. 2017, with a first dilation of 2).
+DILATED = """
+model dilated{H, L}:
+    dim l in 0..L, t in 0..T
+    input x[t]: [H]
+    param W[l], U[l]: [H, H]
+    h[l, t] = tanh(W[l] @ h[l-1, t] + U[l] @ h[l, t - 2*2^l])
+    h[-1, t] = x[t]
+    output y[t] = h[L-1, t]
+"""
+
 STACK: Sizes = {"X": 2, "H": 4, "L": 3}
+SMALL: Sizes = {"X": 2, "H": 4}
+
+# Schedules at a glance: the critical path and the number of cells of every architecture, with
+# L = 3 layers where there are any. T = 9, and images of 4 by 5 points.
+GLANCE = [
+    ("elman", "elman_network", {**SMALL, "Y": 2}, "T", "T", 9),
+    ("clockwork", "clockwork", {**SMALL, "G": 1}, "T", "T", 9),
+    ("jordan", "jordan_teacher_forced", {**SMALL, "Y": 2}, "1", "T", 1),
+    ("stacked", "stacked_lstm", STACK, "T + 2", "3*T", 11),
+    ("bidirectional", "bidirectional", SMALL, "T", "2*T", 9),
+    ("bidirectional", "deep_bidirectional", STACK, "3*T", "6*T", 27),
+    ("gnmt", "gnmt_encoder", {**SMALL, "L": 8}, "2*T + 6", "9*T", 24),
+    ("dilated", "dilated", STACK, "T + 2", "3*T", 11),
+    ("", "dilated", {"H": 4, "L": 3}, "floor((T + 1)/2) + 2", "3*T", 7),
+    ("md_rnn", "mdlstm_2d", SMALL, "C + R - 1", "C*R", 8),
+    ("pixel_rnn", "diagonal_bilstm", SMALL, "C + R - 1", "2*C*R", 8),
+    ("grid_lstm", "grid_lstm_2d", STACK, "T + 2", "3*T", 11),
+    ("grid_lstm", "grid_lstm_2d_priority", STACK, "T + 5", "6*T", 14),
+    ("hmlstm", "hmlstm_network", STACK, "2*T + 1", "3*T", 19),
+    ("gfrnn", "gfrnn", STACK, "3*T", "3*T", 27),
+    ("pixel_rnn", "row_lstm", SMALL, "R", "C*R", 4),
+    ("tree", "treelstm_childsum", SMALL, "N", "N", 9),
+    ("linear_recurrence", "linear_recurrence", {}, "ceil(log2(T))", "T", 4),
+    ("qrnn", "qrnn", SMALL, "ceil(log2(T))", "T", 4),
+]
+
+
+@pytest.mark.parametrize(("file", "model", "sizes", "path", "cells", "value"), GLANCE)
+def test_schedules_at_a_glance(
+    file: str, model: str, sizes: Sizes, path: str, cells: str, value: int
+) -> None:
+    source = driver.standard_source(file) if file else Source("dilated.rnn", DILATED)
+    statics = specs()[file, model].statics if file else ()
+    given = {s.name: sizes.get(s.name, SIZES[s.name]) for s in statics if s.default is None}
+    compilation = driver.Compilation(source, Request(model, given | sizes))
+    sizes_at_run_time = {"T": 9, "R": 4, "C": 5, "N": 9, "K": 2}
+    names = extent_names(compilation.graph)
+    found = driver.explain(compilation, {name: sizes_at_run_time[name] for name in names})
+    shown = explanation_to_json(found)
+    keys = ("critical_path_formula", "evaluations_formula", "critical_path")
+    assert tuple(shown[key] for key in keys) == (path, cells, value)
+    assert f"{found.critical_path} of {found.evaluations} evaluations" in report(found)
+
 
 WAVEFRONT = """\
 stacked_lstm: X = 2, H = 4, L = 3, T = 9
@@ -116,6 +172,16 @@ def test_without_a_recurrence_all_is_one_evaluation() -> None:
     amounts = (found.critical_path, found.evaluations, found.waves, whole.max_width)
     assert [amount.value for amount in amounts] == [1, 8, 1, 8]
     assert whole.schedule == "all points at once"
+
+
+def test_what_weights_alone_decide_is_listed_by_itself() -> None:
+    """A matrix out of K reflections one after another: a recurrence over weights."""
+    found = explained("urnn", "orthogonal_rnn", {"X": 2, "H": 4, "K": 3}, T=5)
+    assert any("Recurrence of" in line for line in found.preparation)
+    assert [part.variables for part in found.components] == [("h",)]
+    assert explanation_to_json(found)["preparation"] == list(found.preparation)
+    assert "When parameters are bound:\n1. " in report(found)
+    assert explained("stacked", "stacked_lstm", STACK).preparation == ()
 
 
 def test_what_data_decide_is_at_most() -> None:
