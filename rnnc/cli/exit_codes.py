@@ -14,7 +14,7 @@ MISSING_TOOL = 4
 INTERNAL = 70
 
 # A target, backend or C compiler that this machine does not have: the source is not to blame.
-MISSING_TOOL_CODES = ("RNN701", "RNN702")
+MISSING_TOOL_CODES = ("RNN603", "RNN701", "RNN702")
 
 
 def of_diagnostics(diagnostics: Iterable[Diagnostic]) -> int:

@@ -17,6 +17,7 @@ SUBCOMMANDS = (
     ("fmt", "fmt", "Bring .rnn files into the canonical format."),
     ("compile", "compile", "Compile a model to a library, or show a stage on the way."),
     ("opt", "opt", "Run chosen passes on the IR and print it."),
+    ("import", "import_", "Turn an ONNX model into a spec and its weights."),
     ("run", "run", "Run a model on arrays from a file."),
     ("verify", "verify", "Compare compiled results with the interpreter."),
     ("explain", "explain", "What a diagnostic means, or what was found in a model."),
