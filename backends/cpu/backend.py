@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rnnc.plan.plan import Plan
-from rnnc.registry import TargetDescription
+from rnnc.registry import Backend, TargetDescription
 
 if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
@@ -102,4 +102,4 @@ def _problem(find_compiler: object, architecture: str | None) -> str | None:
     return None
 
 
-BACKEND = CpuBackend()
+BACKEND: Backend = CpuBackend()

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.plan.plan import Plan
-from rnnc.registry import TargetDescription
+from rnnc.registry import Backend, TargetDescription
 
 from .nvcc import ARCHITECTURES, compile_cuda, find_nvcc
 
 if TYPE_CHECKING:
+    from rnnc.passes.stream_steps import Refusal
+    from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.memory import Array
 
@@ -62,7 +64,12 @@ class CudaBackend:
         raise _for_cpus_only("a .rnnlib")
 
     def c_library(
-        self, plan: Plan, variant: str | None, origin: Origin, params: Mapping[str, Array] | None
+        self,
+        plan: Plan,
+        stream: Stream | Refusal,
+        variant: str | None,
+        origin: Origin,
+        params: Mapping[str, Array] | None,
     ) -> dict[str, bytes]:
         """Raises RNN701, as `build`."""
         raise _for_cpus_only("a C library")
@@ -85,4 +92,4 @@ def architectures(variant: str | None) -> tuple[str, ...]:
     return (variant,)
 
 
-BACKEND = CudaBackend()
+BACKEND: Backend = CudaBackend()

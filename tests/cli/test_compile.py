@@ -228,3 +228,20 @@ def test_bench_reports_a_time(rnnc: Rnnc, elman: str) -> None:
     result = rnnc("bench", elman, *SIZES, "--seconds=0.01", "--extent=T=3")
     assert result.code == 0
     assert "median of" in result.out
+
+
+def test_c_library(rnnc: Rnnc, elman: str, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+    given = ("compile", elman, *SIZES, "--emit", "c-library", "-o", "made/here")
+    assert rnnc(*given, "--embed-weights", "params.npz").code == 0
+    header = (tmp_path / "made" / "here" / "include" / "net.h").read_text()
+    assert "net_load_embedded" in header and "net_step" in header
+    (tmp_path / "no_params.npz").unlink(missing_ok=True)
+    write_arrays(tmp_path / "no_params.npz", {"elman.W": arrays["elman.W"]})
+    refused = rnnc(*given, "--embed-weights", "no_params.npz")
+    assert refused.code == 1 and "RNN721" in refused.err
+    assert rnnc("compile", elman, *SIZES, "--embed-weights", "params.npz").code == 2
+
+
+def test_c_library_is_for_processors(rnnc: Rnnc, elman: str) -> None:
+    refused = rnnc("compile", elman, *SIZES, "--target", "cuda", "--emit", "c-library")
+    assert "RNN701" in refused.err and "for CUDA" in refused.err
