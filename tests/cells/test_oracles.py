@@ -331,3 +331,51 @@ def test_thoughts_weigh_one_in_all() -> None:
         close(np.array(sum(weight for weight, _ in thoughts)), np.array(1.0))
         counts[len(thoughts)] += 1
     assert len(counts) > 1
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_thoughts_are_those_of_the_equations(strict: bool) -> None:
+    """Graves 2016: N is the first n with h_1 + ... + h_n >= 1 - eps, R is 1 - (h_1 + ... + h_N-1).
+
+    Halting probabilities of exactly 1/2 meet 1 - eps = 1/2 at once, and 1 at the second thought.
+    """
+    params: dict[str, Array] = {"elman.W": np.zeros((H, X + 1)), "elman.U": np.zeros((H, H))}
+    params |= {"elman.b": np.zeros(H), "w": np.zeros(H), "b": np.zeros(())}
+    thoughts = memory.act_thoughts(9, 0.5, Arrays(params), np.ones(X), np.zeros(H), strict)
+    assert [weight for weight, _ in thoughts] == ([0.5, 0.5] if strict else [1.0])
+
+    given = drawn({"elman.W": (H, X + 1), "elman.U": (H, H), "elman.b": (H,), "w": (H,), "b": ()})
+    p, eps, most = Arrays(given), 0.01, 12
+    for step in INPUT:
+        states, s = [], np.zeros(H)
+        for n in range(most):
+            s = cells.elman(p.under("elman"), np.append(step, float(n == 0)), s)
+            states.append(s)
+        halting = [1 / (1 + np.exp(-(given["w"] @ s + given["b"]))) for s in states]
+        sums = np.cumsum(halting)
+        enough = [n for n in range(most) if sums[n] >= 1 - eps]
+        last = min([*enough, most - 1])
+        weights = [*halting[:last], 1 - sum(halting[:last])]
+        found = memory.act_thoughts(most, eps, p, step, np.zeros(H), strict)
+        close(np.array([weight for weight, _ in found]), np.array(weights))
+        close(np.array([state for _, state in found]), np.array(states[: last + 1]))
+
+
+def test_a_deque_is_a_stack_or_a_queue() -> None:
+    """Served at the end where it is filled, or at the other one."""
+    random = np.random.default_rng(9)
+    stack, queue = memory.Strengths(queue=False), memory.Strengths(queue=True)
+    as_stack, as_queue = memory.Ends(), memory.Ends()
+    nothing = np.zeros(3)
+    for _ in range(8):
+        value, (pop, push) = random.normal(size=3), random.uniform(0, 1, 2)
+        as_stack.push((value, nothing), (pop, 0.0), (push, 0.0))
+        as_queue.push((value, nothing), (0.0, pop), (push, 0.0))
+        close(as_stack.read()[0], stack.step(value, pop, push))
+        close(as_queue.read()[1], queue.step(value, pop, push))
+
+
+def test_positions_of_words_make_up_for_each_other() -> None:
+    """Weights of a word at j and of one at J - j sum to one over each pair of features."""
+    weights = np.array([attention.position_weights(j, 8, 6) for j in range(9)])
+    close(weights + weights[::-1], np.ones((9, 6)))
