@@ -30,7 +30,8 @@ class Work:
 def work(
     compilation: Compilation, given: Mapping[str, int], batch: int = 1, levels: int = 0
 ) -> Work:
-    """What a call does for these extents, in the waves that were chosen; `levels` are a tree's."""
+    """What a call does for these extents, in the waves that were chosen; `levels` are those of a
+    complete binary tree."""
     graph = compilation.completed
     extents = CostModel.of(graph, {**graph.values, **given}).extents
     flops = read = resident = 0.0
@@ -46,7 +47,9 @@ def work(
             own = sorted(varies(graph, node, node.operands[heavy]))
             points = list(node.domain.points(extents))
             weights = len({tuple(point[dim] for dim in own) for point in points})
-            flops += 2 * len(points) * sizes[heavy] * batch
+            # Leaves of a complete tree have no children to multiply.
+            share = (2 ** (levels - 1) - 1) / (2**levels - 1) if component.levels else 1
+            flops += 2 * share * len(points) * sizes[heavy] * batch
             matrix = (node.operands[heavy].source, node.operands[heavy].access)
             if matrix in seen:
                 continue
@@ -65,7 +68,7 @@ def loops(
     for component in components:
         waves = around
         if component.levels:
-            waves *= levels
+            waves *= levels - 1
         elif component.waves is not None:
             waves *= component.waves.evaluate(extents)
         if component.kind == "split":

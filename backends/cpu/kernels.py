@@ -10,6 +10,7 @@ from tvm import tirx
 
 from rnnc.analysis.wave import WaveLoop
 from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel, Store
 
@@ -44,13 +45,18 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`count` points of a dim, each of one batch row, from `first` on in two arrays."""
+    """`count` points of a dim, each of one batch row, from `first` on in two arrays.
+
+    They are those of a level; at level 0 the buffers `zero` are zero there.
+    """
 
     dim: str
     first: Expr
     count: Expr
     points: Buffer
     rows: Buffer
+    level: Expr
+    zero: frozenset[str]
 
     def place(self, b: Builder, number: Expr, env: Environment) -> tuple[Environment, Expr]:
         """The environment and the batch row of entry `number`."""
@@ -366,7 +372,18 @@ class KernelEmitter:
         start = b.let((index * int64(found.tiles) + tile) * int64(panel), "panel")
         left = self.layout.places[factor.vector.buffer].memory
         offsets = b.local("offsets", rows, "int64")
-        return TileFactor(left, offsets, self.layout.packs[factor.pack], start, factor.depth)
+        weights, count = self.layout.packs[factor.pack], self.terms(factor)
+        return TileFactor(left, offsets, weights, start, factor.depth, count)
+
+    def terms(self, factor: Factor) -> Expr:
+        """How many values of the vector are multiplied: none where all of them are zero."""
+        listing, vector = self.listing, factor.vector
+        depth = int64(factor.depth)
+        if listing is None or vector.buffer not in listing.zero:
+            return depth
+        if Poly.of(listing.dim) not in vector.index:
+            return depth
+        return self.b.let(tirx.Select(tirx.EQ(listing.level, int64(0)), int64(0), depth), "terms")
 
     def epilogue(
         self, tiles: RowTile, env: Environment, batch: Expr, row: Expr | int, ahead: Expr | int

@@ -19,12 +19,13 @@ from .tir import Buffer, Builder, Expr, int64, load
 
 @dataclass(frozen=True, slots=True)
 class Sorter:
-    """The buffers of a `Levels` step."""
+    """The buffers of a `Levels` step; `zero` are those that are zero at its first level."""
 
     b: Builder
     layout: Layout
     step: Levels
     env: Environment
+    zero: frozenset[str] = frozenset()
 
     def memory(self, name: str) -> Buffer:
         return self.layout.places[name].memory
@@ -97,4 +98,5 @@ class Sorter:
         first = tirx.Select(tirx.GT(level, int64(0)), self.read(step.ends, before), int64(0))
         start = b.let(first, "first")
         count = b.let(self.read(step.ends, level) - start, "count")
-        return Listing(step.dim, start, count, self.memory(step.points), self.memory(step.rows))
+        points, rows = self.memory(step.points), self.memory(step.rows)
+        return Listing(step.dim, start, count, points, rows, level, self.zero)

@@ -83,6 +83,7 @@ class Factor:
     """One summand of a matmul: `left[row_offset + k] * panel[panel_offset + k * columns ...]`.
 
     `offsets` says where each row of the tile begins in `left`; the panels begin at word `start`.
+    Of `depth` values the first `count` are multiplied.
     """
 
     left: Buffer
@@ -90,6 +91,7 @@ class Factor:
     weights: Buffer
     start: Expr
     depth: int
+    count: Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Multiply:
         arguments = [int64(rows), address(sums, 0)]
         for factor in factors:
             arguments += [address(factor.left, 0), address(factor.offsets, 0)]
-            arguments += [address(factor.weights, factor.start), int64(factor.depth)]
+            arguments += [address(factor.weights, factor.start), factor.count]
         b.call(self.name, *arguments)
 
     def function(self) -> Function:

@@ -126,7 +126,7 @@ class Outline:
             dims = tuple(strides.pop(0) for _ in buffer.dims)
             places[buffer.name] = Place(buffer, pointer, dims, strides.pop(0), inner)
         env = {**extents, **numbers}
-        layout = Layout(buffers, places, packed, word, lengths, env, batch)
+        layout = Layout(buffers, places, packed, word, lengths, env, batch, lanes)
         emitter = KernelEmitter(b, layout, target, used, kernel, single)
         emitter.emit({**env, **outer}, Tasks(task, count, turn))
         return b.finish()

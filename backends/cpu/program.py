@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
+from rnnc.plan.first_level import zero_at_first_level
 from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
 from rnnc.plan.stream import Stream
 
@@ -91,7 +92,7 @@ def function(
     outlines = [
         Outline(f"{name}_{number}", group, layout, lanes) for number, group in enumerate(shared)
     ]
-    walker = Walker(b, layout, target, used, outlines, single, task, count, barrier, worth)
+    walker = Walker(b, plan, layout, target, used, outlines, single, task, count, barrier, worth)
     walker.steps(plan.steps, dict(layout.extents), None)
     return [b.finish(), *(outline.function(target, used, single) for outline in outlines)]
 
@@ -110,6 +111,7 @@ class Walker:
     def __init__(
         self,
         b: Builder,
+        plan: Plan,
         layout: Layout,
         target: CpuTarget,
         used: Used,
@@ -120,7 +122,8 @@ class Walker:
         barrier: Expr,
         worth: Expr,
     ) -> None:
-        self.b, self.layout, self.target, self.single = b, layout, target, single
+        self.b, self.plan, self.layout = b, plan, layout
+        self.target, self.single = target, single
         self.used, self.task, self.barrier, self.worth = used, task, barrier, worth
         self.team = Team(count, tirx.const(False, "bool"))
         self.listing: Listing | None = None
@@ -160,7 +163,7 @@ class Walker:
 
     def levels(self, levels: Levels, env: Environment) -> None:
         b, outer = self.b, self.listing
-        sorter = Sorter(b, self.layout, levels, env)
+        sorter = Sorter(b, self.layout, levels, env, zero_at_first_level(self.plan, levels))
         with b.when(tirx.EQ(self.task, 0)):
             sorter.sort()
         self.meet()

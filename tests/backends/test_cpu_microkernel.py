@@ -79,7 +79,7 @@ def test_one_row_over_two_panels(prefetch: int, tmp_path: Path) -> None:
     result, left, weights = b.pointer("result"), b.pointer("left"), b.pointer("weights")
     offsets = b.local("offsets", 1, "int64")
     b.store(offsets, 0, int64(5))
-    multiply.call(b, 1, result, [Factor(left, offsets, weights, int64(0), depth)])
+    multiply.call(b, 1, result, [Factor(left, offsets, weights, int64(0), depth, int64(depth))])
     glue = """
     #include "rnnc_runtime.h"
     int32_t row(void *, void *, void *);
