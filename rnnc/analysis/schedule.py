@@ -277,7 +277,7 @@ class Scheduler:
                 if made is not None:
                     best = (key, made)
         if best is None:
-            raise no_schedule(self.space.graph, nodes, conflict)
+            raise no_schedule(self.space, nodes, edges, conflict)
         return replace(best[1], conflict=conflict)
 
     def carried(
@@ -347,8 +347,16 @@ class Scheduler:
 # ---- helpers ----------------------------------------------------------------------------------
 
 
-def no_schedule(graph: Graph, nodes: Sequence[str], conflict: tuple[Cut, ...]) -> DiagnosticError:
-    spans = [span for name in nodes for span in graph[name].spans]
+def no_schedule(
+    space: Space, nodes: Sequence[str], edges: Sequence[Dependence], conflict: tuple[Cut, ...]
+) -> DiagnosticError:
+    spans = [span for name in nodes for span in space.graph[name].spans]
     reads = "; ".join(dict.fromkeys(reason for cut in conflict for reason in cut.reason))
     message = f"no order computes '{nodes[0]}': {reads}"
-    return DiagnosticError([Diagnostic("RNN404", message, spans[0] if spans else None)])
+    hints = tuple(
+        f"an order must do for any number of '{dim}'; equations for single ones may have another"
+        for number, dim in enumerate(space.dims)
+        if dim in space.static and not all(edge.stands(number) for edge in edges)
+    )
+    span = spans[0] if spans else None
+    return DiagnosticError([Diagnostic("RNN404", message, span, hints=hints)])

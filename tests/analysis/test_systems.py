@@ -17,7 +17,7 @@ from rnnc.passes.pipeline import optimize, pipeline
 from tests.analysis.instances import instances, longest_path
 from tests.analysis.moments import moments
 from tests.analysis.moments import violations as early_instances
-from tests.analysis.systems import System, any_systems, systems
+from tests.analysis.systems import Dimension, Read, System, Variable, any_systems, systems
 
 ORDERS: tuple[Order, ...] = ("auto", "wavefront", "sequential")
 GRIDS: dict[int, list[tuple[int, ...]]] = {
@@ -77,3 +77,17 @@ def test_what_is_refused_needs_itself(system: System) -> None:
         large = {1: (9,), 2: (12, 12), 3: (8, 8, 8)}[len(system.dims)]
         with pytest.raises(AssertionError, match="needs itself"):
             longest_path(instances(graph, extents(system, large)), lambda _, __: 1)
+
+
+def test_few_points_of_a_static_dim_are_ordered_like_many() -> None:
+    """No layer needs itself while there are three, but from four on (docs/schedules.md)."""
+    i = Dimension("i", 3)
+    a, b = Variable("a", (i,)), Variable("b", (i,))
+    reads = [(a, a, -1), (b, a, -2), (a, b, 1), (b, b, 2)]
+    made = tuple(Read(s, r, (("i", step),), "product", False) for s, r, step in reads)
+    graph = completed(System((i,), (a, b), made))
+    assert longest_path(instances(graph, {}), lambda _, __: 1)
+    with pytest.raises(DiagnosticError) as refused:
+        schedule(graph)
+    [found] = refused.value.diagnostics
+    assert found.code == "RNN404" and "any number of 'i'" in found.hints[0]
