@@ -14,10 +14,10 @@ bidirectional.deep_bidirectional grid_lstm.grid_lstm_2d gnmt.gnmt_encoder gnmt.g
 seq2seq.seq2seq
 """
 UNIFORM = _UNIFORM.split()
-# CPU seconds of 8 layers: a few times what they take, for slow and busy machines.
-MOST_SECONDS = 8.0
-# Every layer reads every layer, which is written out term by term.
-SLOW = {"gfrnn.gfrnn", "clockwork.clockwork"}
+# The promise: 2 s for 8 layers and 10 s for 64, of wall time on two cores with nothing else to do.
+# CPU time of both cores is less than twice that; busy and slow machines take twice as much again.
+MARGIN = 4.0
+MOST_SECONDS = {8: 2.0 * MARGIN, 64: 10.0 * MARGIN}
 
 
 def target(name: str, layers: int) -> Target:
@@ -38,6 +38,15 @@ def test_depth_adds_no_work(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("found", list(targets(8, 64)), ids=lambda found: found.name)
-def test_cpu_seconds(found: Target) -> None:
-    if found.name not in SLOW:
-        assert measure(found)["total"] < MOST_SECONDS  # type: ignore[operator]
+def test_eight_layers(found: Target) -> None:
+    measured = measure(found)
+    assert "refused" not in measured
+    assert measured["total"] < MOST_SECONDS[8]  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNIFORM)
+def test_sixty_four_layers(name: str) -> None:
+    measured = measure(target(name, 64))
+    assert "refused" not in measured
+    assert measured["total"] < MOST_SECONDS[64]  # type: ignore[operator]
