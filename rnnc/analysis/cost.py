@@ -27,6 +27,8 @@ _LIKELY = 100
 _BATCHES = (1, 32)
 # The part of its waves that a loop goes through which may end early: nobody knows.
 _UNTIL_STOPPED = 0.5
+# Ops of an instruction or two.
+_ARITHMETIC = frozenset({"add", "sub", "mul", "neg", "abs", "max", "min", "relu", "select", "cast"})
 # Estimates that differ by less say nothing.
 _CLEARLY = 0.83
 
@@ -143,17 +145,10 @@ class CostModel:
         """Geometric mean over the batches that matter."""
         assert component.waves is not None
         machine, steps = self.machine, component.waves.evaluate(self.extents)
-        node = self.graph[component.nodes[0]]
-        points = prod(
-            max(1, extent.evaluate(self.extents))
-            for dim, extent in extents_of(node)
-            if component.timing is None or not component.timing.positions[node.id].coefficient(dim)
-        )
-        shape = [size.constant or 1 for size in node.type.shape]
-        vectors = prod(shape[:-1]) * -(-shape[-1] // machine.lanes) if shape else 1
+        vectors = self.vectors(component)
         seconds = 1.0
         for batch in _BATCHES:
-            chains = points * vectors * batch
+            chains = vectors * batch
             turns = max(1.0, chains * chunks / (machine.cores * machine.streams))
             if chunks == 1:
                 seconds *= machine.barrier + steps * turns * machine.step
@@ -162,6 +157,26 @@ class CostModel:
                 passes = runs * steps / chunks * turns + 2 * chunks
                 seconds *= 3 * machine.barrier + passes * machine.step
         return float(seconds ** (1 / len(_BATCHES)))
+
+    def vectors(self, component: Component) -> float:
+        """Chains of one row, as many at a time as a vector holds."""
+        node = self.graph[component.nodes[0]]
+        points = prod(
+            max(1, extent.evaluate(self.extents))
+            for dim, extent in extents_of(node)
+            if component.timing is None or not component.timing.positions[node.id].coefficient(dim)
+        )
+        shape = [size.constant or 1 for size in node.type.shape]
+        return points * (prod(shape[:-1]) * -(-shape[-1] // self.machine.lanes) if shape else 1)
+
+    def joins_chain(self, node: Node, chain: Component) -> bool:
+        """Whether what reads a chain's states is better computed in its loop than behind it.
+
+        Arithmetic costs nothing while the chain waits for its step before; a function costs as much
+        as elsewhere, where one row's chains keep all cores busy.
+        """
+        busy = self.machine.cores * self.machine.streams
+        return node.op.name in _ARITHMETIC or self.vectors(chain) >= busy
 
     def phase(self, found: Product, waves: float, batch: int, resident: float) -> float:
         """One wave's part of a product, on one core."""

@@ -27,6 +27,7 @@ from rnnc.analysis.cuts import Arc, Cut, Rational, dot, offsets
 from rnnc.analysis.dependence import Dependence, dependences
 from rnnc.analysis.early_exit import exit_of, exits, in_step
 from rnnc.analysis.ending import ending, ends, may_stop, urgent
+from rnnc.analysis.epilogues import with_epilogues
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import STATES, chains
 from rnnc.analysis.merging import merged
@@ -109,7 +110,7 @@ class Scheduler:
         found: list[Component] = []
         for (_, parallel), made_here in sorted(levels.items(), key=lambda item: item[0]):
             found += made_here if parallel else self.together(made_here)
-        return tuple(found)
+        return with_epilogues(self.cost, found)
 
     def component(self, nodes: tuple[str, ...], edges: Sequence[Dependence]) -> Component:
         """A recurrence, in loops that end early where they can and that pays."""

@@ -84,7 +84,8 @@ def homogeneous(
         carry.name: Local(slope(carry.name, column), carry.dtype) for carry in states
     }
     found: list[Define] = []
-    for define in kernel.defines:
+    wanted = tuple(state.value for state in states)
+    for define in needed(kernel.defines, wanted):
         if not depends(define.value, known):
             continue
         value = linear(define.value, known)
@@ -93,7 +94,6 @@ def homogeneous(
         own = slope(define.name, column)
         found.append(Define(own, value, define.dtype))
         known[define.name] = Local(own, define.dtype)
-    wanted = [state.value for state in states]
     return tuple(found) if all(name in known for name in wanted) else None
 
 
