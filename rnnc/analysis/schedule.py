@@ -119,7 +119,7 @@ class Scheduler:
         made = self.with_exit(self.ordered(nodes, edges))
         if self.rows is None:
             return made
-        if made.kind in ("affine", "chain") and not ends(made):
+        if made.kind in ("affine", "chain"):
             found = self.ending_inside(nodes, edges)
             # That nothing is left to do, no estimate knows before: it must not cost more than that.
             if found is not None and not self.cost.better([made], [found], self.turns):

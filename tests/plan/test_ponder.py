@@ -127,3 +127,53 @@ def test_a_thought_that_counts_unseen_is_computed() -> None:
     assert not list(exits(found.schedule.components))
     [line] = [line for line in explain(found, {}).order if "early" in line]
     assert line.endswith("false in all rows: 'state' needs 'p[t, n] * s[t, n]' even then")
+
+
+# Rows stop thinking in each step, and stop altogether.
+BOTH = """model both{H}:
+    dim t in 0..T, n in 0..10
+    input x[t]: [H], thought: real, limit: real
+    param U: [H, H]
+    s[t, n] = tanh(U @ s[t, n-1] + x[t])
+    s[t, -1] = state[t-1]
+    total[t, n] = total[t, n-1] + exp(s[t, n][0])
+    runs[t, n] = total[t, n-1] < thought
+    state[t] = state[t-1] if done[t-1] else sum(n: s[t, n] if runs[t, n] else 0)
+    count[t] = count[t-1] + abs(state[t][1]) + 0.2
+    done[t] = done[t-1] or count[t] > limit
+    output y[t] = state[t]
+"""
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("limits", [[-1.0, -1.0, -1.0], [0.5, 2.0, 1.5], [0.5, 1e9, 2.0]])
+@pytest.mark.parametrize("thoughts", [[-1.0, -1.0, -1.0], [1.0, 3.0, 2.0], [1e9, 1e9, 1e9]])
+def test_exits_inside_of_loops_that_end_themselves(
+    thoughts: list[float], limits: list[float], ragged: bool
+) -> None:
+    found, model = both()
+    inputs: dict[str, Array] = {
+        "x": np.random.default_rng(1).normal(size=(9, 3, 4)).astype(np.float32),
+        "thought": np.array(thoughts, np.float32),
+        "limit": np.array(limits, np.float32),
+    }
+    params = {"U": np.random.default_rng(2).normal(size=(4, 4)).astype(np.float32)}
+    lengths = {"T": np.array([9, 4, 1])} if ragged else None
+    expected = interpret(found.graph, {"T": 9}, inputs, params, lengths=lengths)
+    for threads in (1, 3):
+        result = model.bind(params).run(inputs, lengths=lengths, threads=threads)
+        assert_close(result["y"], expected["y"], np.float32, 9)
+    simulator = Simulator(found.plan, pointwise, 3, {"T": 9}, lengths)
+    for argument in found.plan.inputs:
+        simulator.memory[argument.buffer][...] = inputs[argument.name]
+    fill_parameters(simulator, found.plan, params)
+    simulator.run()
+    if lengths is None:
+        assert_close(simulator.memory["y"], expected["y"], np.float64, 9)
+
+
+@cache
+def both() -> tuple[Compilation, Model]:
+    found = Compilation(Source("both.rnn", BOTH), Request("both", {"H": 4}))
+    assert [end.dim for _, end in exits(found.schedule.components)] == ["t", "n"]
+    return found, share_everything(found.load())
