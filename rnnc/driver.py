@@ -192,9 +192,10 @@ class Compilation:
     @cached_property
     def plan(self) -> Plan:
         """The scheduled program that backends read, with its preparation."""
-        from rnnc.plan.build import build_plan
+        from rnnc.plan.build import build_plan, check_indices
         from rnnc.plan.prepare import with_preparation
 
+        check_indices(self.graph)  # many layers take long to optimize
         plan = replace(build_plan(self.completed, self.schedule), weights=self.request.weights)
         if self.preparation is None:
             return plan

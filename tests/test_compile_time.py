@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.compile_time import Target, measure, targets
 from rnnc import driver
+from rnnc.diagnostics import DiagnosticError
 
 # Layers that differ in their weights alone: one statement for all of them.
 _UNIFORM = """
@@ -50,3 +51,11 @@ def test_sixty_four_layers(name: str) -> None:
     measured = measure(target(name, 64))
     assert "refused" not in measured
     assert measured["total"] < MOST_SECONDS[64]  # type: ignore[operator]
+
+
+def test_distances_beyond_arrays_are_refused_at_once() -> None:
+    request = driver.Request("dilated", {"X": 4, "H": 4, "L": 33})
+    compilation = driver.Compilation(driver.standard_source("dilated"), request)
+    with pytest.raises(DiagnosticError, match="RNN703"):
+        _ = compilation.plan
+    assert "optimized" not in compilation.__dict__
