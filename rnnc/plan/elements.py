@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from rnnc.analysis.boxes import interval, never_negative
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.ir.domain import Constraint
+from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
 from rnnc.ir.ops import ReductionKind
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.ir.reads import value_operands
-from rnnc.ir.types import DType, promote
+from rnnc.ir.types import DType, TensorType, promote
 from rnnc.plan.expression import (
     Apply,
     Branch,
@@ -183,7 +184,10 @@ class ElementBuilder:
                 inner[axis] = plain(view, axes[axis]) + start if start.terms else axes[axis]
             case "pick":
                 axis = cast(int, attributes["axis"])
-                where = substitute(view, cast(Poly, attributes["at"]), at)
+                index, size = cast(Poly, attributes["at"]), number(view, shape[axis])
+                where: Position = substitute(view, index, at)
+                if not picks_inside(index, view.domain, size):
+                    where = clamped(IndexValue(cast(Poly, where), self.batched), size)
                 inner = [*axes[:axis], where, *axes[axis:]]
             case "flip":
                 axis = cast(int, attributes["axis"])
@@ -193,9 +197,11 @@ class ElementBuilder:
                 inner = [axes[axis] for axis in cast(tuple[int, ...], attributes["axes"])]
             case "gather":
                 axis = cast(int, attributes["axis"])
-                width = self.graph[view.operands[1].source].type.rank
-                where_value = self.operand(view, 1, at, axes[axis : axis + width])
-                inner = [*axes[:axis], where_value, *axes[axis + width :]]
+                found = self.graph[view.operands[1].source].type
+                place = self.operand(view, 1, at, axes[axis : axis + found.rank])
+                size = number(view, shape[axis])
+                inside = place if lies_inside(found, size) else clamped(place, size)
+                inner = [*axes[:axis], inside, *axes[axis + found.rank :]]
             case _:
                 inner = reshaped(view, axes, view.type.shape, shape)
         return self.view_operand(view, 0, at, inner)
@@ -347,6 +353,28 @@ def number(node: Node, size: Poly) -> int:
 def unsupported(node: Node, what: str) -> DiagnosticError:
     span = node.spans[0] if node.spans else None
     return DiagnosticError([Diagnostic("RNN703", f"cannot compile '{node.id}': {what}", span)])
+
+
+def lies_inside(type: TensorType, size: int) -> bool:
+    """Whether every value of an int that was declared is an index of an axis."""
+    if type.range is None:
+        return False
+    lower, upper = (end.constant for end in type.range)
+    return lower is not None and upper is not None and lower >= 0 and upper <= size
+
+
+def picks_inside(index: Poly, points: Domain, size: int) -> bool:
+    """Whether an affine index is one of an axis at all points."""
+    found = interval(index, points)
+    if found.lower is None or found.upper is None:
+        return False
+    return never_negative(found.lower) and never_negative(size - 1 - found.upper)
+
+
+def clamped(place: Expression, size: int) -> Expression:
+    """An index of an axis, so that no computed one reads beyond the array."""
+    most = Apply("min", (place, Constant(size - 1, "int")), "int")
+    return Apply("max", (most, Constant(0, "int")), "int")
 
 
 def convert(value: Expression, dtype: DType) -> Expression:

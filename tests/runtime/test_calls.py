@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rnnc.diagnostics import DiagnosticError
+from rnnc.diagnostics import DiagnosticError, Source
+from rnnc.driver import Compilation, Request
 from rnnc.ir.pointwise import Array
 from tests.runtime.networks import SIZES, assert_outputs, network
 from tests.threads import set_thresholds
@@ -47,6 +48,19 @@ def test_values_that_only_lengths_decide(lengths: list[int]) -> None:
     own = np.array(lengths)
     found = net.bound.run(inputs, lengths=own, threads=2)
     assert_outputs(found, net.expected(inputs, 6, {"T": own}), 6)
+
+
+def test_a_computed_index_reads_nothing_beyond_its_axis() -> None:
+    text = """model shelf{H}:
+    dim t in 0..T
+    input x[t]: [H]
+    param v: [H]
+    output y[t] = v[t] + v[1 - t] + x[t]
+"""
+    bound = Compilation(Source("shelf.rnn", text), Request("shelf", {"H": 2})).load()
+    found = bound.bind({"v": np.array([1, 2], np.float32)})
+    y = found.run({"x": np.zeros((5, 1, 2), np.float32)})["y"]
+    np.testing.assert_array_equal(y[:, 0, 0], [3, 3, 3, 3, 3])
 
 
 @pytest.mark.parametrize("name", ["elman_network", "stacked_lstm"])
