@@ -73,3 +73,8 @@ def test_only_the_header_is_exported() -> None:
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         names = [line.split()[-1] for line in text.splitlines() if " T " in line or " D " in line]
         assert names and all(re.search(rf"\b{name}\(", header) for name in names), names
+
+
+def test_library_is_small() -> None:
+    library = c_library("stacked_lstm").folder / "lib" / "libstacked_lstm.so"
+    assert library.stat().st_size < 200 * 1024
