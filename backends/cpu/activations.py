@@ -3,8 +3,9 @@
 Every emitter takes whole vectors and is exact at the edges as NumPy is: NaN passes through,
 tanh(inf) = 1, exp(-inf) = 0, log(0) = -inf. In float32 the common functions are polynomials with
 an error of at most ERROR_ULPS units in the last place (results below the normal range may be zero)
-and call nothing. Their float64 forms, and sin,
-cos, pow in both, are LLVM intrinsics, which become one libm call a lane.
+and call nothing. Their float64 forms, and sin, cos, pow in both, are LLVM intrinsics, which become
+one libm call a lane. There are no less exact forms: with approximate reciprocals in place of the
+divisions of sigmoid and tanh, LSTMs of 64 to 256 units gain 0 to 3 %.
 """
 
 from __future__ import annotations

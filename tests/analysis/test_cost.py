@@ -8,6 +8,7 @@ from rnnc.analysis.components import Component
 from rnnc.analysis.cost import CostModel, Machine
 from rnnc.analysis.orders import Order
 from rnnc.driver import Compilation, Request, standard_source
+from rnnc.weights import WeightType
 
 
 def stack(hidden: int, layers: int, order: Order = "auto") -> Compilation:
@@ -53,6 +54,17 @@ def test_estimates_grow_with_the_work() -> None:
     assert seconds(stack(64, 8), machine) > base
     assert seconds(stack(128, 4), machine) > base
     assert seconds(stack(64, 4), machine, batch=32) > base
+
+
+def test_narrow_weights_are_read_faster() -> None:
+    def step(weights: WeightType, batch: int) -> float:
+        found = stack(1024, 1)
+        cost = CostModel.of(found.completed, {"T": 100}, weights)
+        return cost.seconds(found.schedule.components, batch)
+
+    assert 1.5 < step("float32", 1) / step("bf16", 1) <= 3
+    assert step("int8", 1) < step("bf16", 1)
+    assert step("float32", 256) / step("bf16", 256) < 1.1, "there arithmetic takes longer"
 
 
 def test_a_dear_barrier_speaks_for_a_wavefront() -> None:
