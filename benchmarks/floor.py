@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import floor, prod
 
 from measuring import Peaks
 
@@ -35,7 +35,10 @@ def work(
     graph = compilation.completed
     extents = CostModel.of(graph, {**graph.values, **given}).extents
     flops = read = resident = 0.0
-    for component, waves, around in loops(compilation.schedule.components, extents, levels, 1):
+    dims = compilation.schedule.dims
+    for component, waves, around, of_tree in loops(
+        compilation.schedule.components, extents, levels, 1, False
+    ):
         here = 0.0
         seen: set[tuple[str, tuple[object, ...]]] = set()  # one read serves several products
         for node in map(graph.__getitem__, component.nodes):
@@ -46,32 +49,47 @@ def work(
             heavy = max(range(2), key=sizes.__getitem__)
             own = sorted(varies(graph, node, node.operands[heavy]))
             points = list(node.domain.points(extents))
-            weights = len({tuple(point[dim] for dim in own) for point in points})
+            keys = [tuple(point[dim] for dim in own) for point in points]
+            weights = len(set(keys))
+            visits = weights * waves
+            if component.alpha and around == 1:  # a wave may need a part of the weights
+                steps = zip(keys, (wave(component, dims, point) for point in points), strict=True)
+                visits = len(set(steps))
             # Leaves of a complete tree have no children to multiply.
-            share = (2 ** (levels - 1) - 1) / (2**levels - 1) if component.levels else 1
+            share = (2 ** (levels - 1) - 1) / (2**levels - 1) if of_tree else 1
             flops += 2 * share * len(points) * sizes[heavy] * batch
             matrix = (node.operands[heavy].source, node.operands[heavy].access)
             if matrix in seen:
                 continue
             seen.add(matrix)
-            read += 4 * min(len(points), weights * waves) * sizes[heavy]
+            read += 4 * min(len(points), visits) * sizes[heavy]
             here += 4 * max(1, weights / around) * sizes[heavy]
         resident = max(resident, here)
     return Work(flops, read, resident)
 
 
+def wave(component: Component, dims: Sequence[str], point: Mapping[str, int]) -> int:
+    """The wave of a point, but for the offset of its statement."""
+    vector = zip(component.alpha, dims, strict=True)
+    return floor(sum(factor * point.get(dim, 0) for factor, dim in vector))
+
+
 def loops(
-    components: Sequence[Component], extents: Mapping[str, int], levels: int, around: int
-) -> Iterator[tuple[Component, int, int]]:
+    components: Sequence[Component],
+    extents: Mapping[str, int],
+    levels: int,
+    around: int,
+    of_tree: bool,
+) -> Iterator[tuple[Component, int, int, bool]]:
     """Innermost components, with the waves of all loops around their statements, and of all but
-    the innermost one."""
+    the innermost one, and whether one of the loops is over the levels of a tree."""
     for component in components:
-        waves = around
+        waves, inside = around, of_tree or component.levels is not None
         if component.levels:
             waves *= levels - 1
         elif component.waves is not None:
             waves *= component.waves.evaluate(extents)
         if component.kind == "split":
-            yield from loops(component.inner, extents, levels, waves)
+            yield from loops(component.inner, extents, levels, waves, inside)
         else:
-            yield component, waves, around
+            yield component, waves, around, inside

@@ -165,5 +165,5 @@ def chosen(names: list[str]) -> tuple[Case, ...]:
         fitting = [case for case in cases() if name in case.name]
         if not fitting:
             raise KeyError(name)
-        found += fitting
+        found += [case for case in fitting if case not in found]
     return tuple(found)
