@@ -51,7 +51,7 @@ def work(
             points = list(node.domain.points(extents))
             keys = [tuple(point[dim] for dim in own) for point in points]
             weights = len(set(keys))
-            visits = weights * waves
+            visits = max(1.0, weights / around) * waves
             if component.alpha and around == 1:  # a wave may need a part of the weights
                 steps = zip(keys, (wave(component, dims, point) for point in points), strict=True)
                 visits = len(set(steps))
