@@ -7,8 +7,8 @@ at every point one loop over neighbours in memory, so that pages are read from e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -26,7 +26,7 @@ from .tir import Builder, Expr, int64, quotient, remainder
 _TOGETHER = 4  # chains side by side in registers
 _MOST_DEFINES = 64  # of all of them
 _FEW = 8  # vectors of one row that still run in registers
-_STRIP = 256  # vectors: a few pages of each buffer
+_STRIP = 512  # vectors: many pages of each buffer from end to end, and what they carry in the cache
 
 
 def emit_chains(emitter: KernelEmitter, env: Environment, tasks: Tasks) -> None:
@@ -76,6 +76,29 @@ class Chain:
     row: Expr
     lanes: Lanes | None
     carried: Mapping[str, Variable]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Neighbouring chains of a point: `count` vectors from `first` on, so many of them a row."""
+
+    b: Builder
+    first: Expr
+    count: Expr
+    vectors: int
+
+    @contextmanager
+    def chains(self) -> Iterator[tuple[Expr, Expr, Expr]]:
+        """Inside a loop over them: row, vector of the row, and number in the strip."""
+        b, last = self.b, self.first + self.count
+        begin = b.let(quotient(self.first, self.vectors), "begin")
+        end = b.let(quotient(last + int64(self.vectors - 1), self.vectors), "end")
+        with b.loop(begin, end, name="row") as row:
+            origin = b.let(row * int64(self.vectors), "origin")
+            start = b.let(tirx.Max(self.first - origin, int64(0)), "start")
+            stop = b.let(tirx.Min(last - origin, int64(self.vectors)), "stop")
+            with b.loop(start, stop, name="vector") as vector:
+                yield row, vector, b.let(origin + vector - self.first, "slot")
 
 
 class Chains:
@@ -173,15 +196,16 @@ class Chains:
             first = b.let(remainder(item, strips) * strip, "first")
             count = b.let(tirx.Min(strip, each - first), "count")
             carried = self.carried(_STRIP)
-            with b.loop(0, count, name="slot") as slot:
-                self.start(self.neighbour(env, first + slot, slot, carried))
+            strip_of = Strip(b, first, count, self.vectors)
+            with strip_of.chains() as (row, vector, slot):
+                self.start(self.neighbour(env, row, vector, slot, carried))
             with ExitStack() as stack:
                 serial = enter(stack, b, self.serial, env)
-                with b.loop(0, count, name="slot") as slot:
-                    self.step(self.neighbour(env, first + slot, slot, carried), serial)
+                with strip_of.chains() as (row, vector, slot):
+                    self.step(self.neighbour(env, row, vector, slot, carried), serial)
             if self.kernel.last:
-                with b.loop(0, count, name="slot") as slot:
-                    self.finish(self.neighbour(env, first + slot, slot, carried))
+                with strip_of.chains() as (row, vector, slot):
+                    self.finish(self.neighbour(env, row, vector, slot, carried))
 
     def carried(self, slots: int) -> dict[str, Variable]:
         """Room for what chains carry."""
@@ -191,9 +215,14 @@ class Chains:
         }
 
     def neighbour(
-        self, env: Environment, number: Expr, slot: Expr, carried: Mapping[str, Variable]
+        self,
+        env: Environment,
+        row: Expr,
+        vector: Expr,
+        slot: Expr,
+        carried: Mapping[str, Variable],
     ) -> Chain:
-        inside, row, lanes = self.place(self.b.let(number, "chain"))
+        inside, _, lanes = self.place(vector)
         own = {name: variable.slot(slot) for name, variable in carried.items()}
         return Chain({**env, **inside}, row, lanes, own)
 

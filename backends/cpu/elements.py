@@ -434,12 +434,16 @@ class Variable:
 
     def __init__(self, b: Builder, dtype: DType, width: int, slots: int = 1) -> None:
         self.b, self.dtype, self.width = b, dtype, width
-        self.memory = b.local("v", width * slots, MEMORY[dtype])
-        self.first: Expr = int64(0)
+        self.origin: Expr = int64(0)
+        if slots == 1:
+            self.memory = b.local("v", width, MEMORY[dtype])
+        else:
+            self.memory, self.origin = b.aligned("v", width * slots, MEMORY[dtype])
+        self.first = self.origin
 
     def slot(self, number: Expr) -> Variable:
         found = copy(self)
-        found.first = number * int64(self.width)
+        found.first = self.origin + number * int64(self.width)
         return found
 
     def set(self, value: Expr) -> None:

@@ -32,6 +32,7 @@ _DTYPE_BYTES = {
     "float32": 4,
     "float64": 8,
 }
+_LINE = 64  # bytes of a cache line
 
 
 # ---- expressions ------------------------------------------------------------------------------
@@ -214,6 +215,18 @@ class Builder:
         buffer = _buffer(name, dtype, size, "local")
         self.add(tirx.AllocBuffer(buffer))
         return buffer
+
+    def aligned(self, name: str, size: int, dtype: str = "float32") -> tuple[Buffer, Expr]:
+        """Room like `local`, and the first of its elements that begins a cache line.
+
+        What is stored and loaded again in vectors should not lie across two lines; TVM does not
+        align the stack.
+        """
+        width = _DTYPE_BYTES[dtype]
+        buffer = self.local(name, size + _LINE // width, dtype)
+        begin = tirx.reinterpret("int64", address(buffer, 0))
+        ahead = tirx.FloorMod(-begin, int64(_LINE))
+        return buffer, self.let(quotient(ahead, width), "aligned")
 
     def prefetch(self, buffer: Buffer, offset: Expr | int) -> None:
         """Ask for the cache line at `offset`, which need not exist."""
