@@ -25,8 +25,6 @@ from .tiles import PassTile, RowTile
 from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .words import INT8
 
-_MOST_ROWS = 6  # of a register tile
-_ROW_BLOCK = 48  # rows of one work item: its left operands stay in the first-level cache
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
 
 Used = dict[
@@ -107,6 +105,12 @@ class Rows:
         return here
 
 
+def tiled(kernel: Kernel, layout: Layout, target: CpuTarget) -> Products | None:
+    """The products of a kernel as this target divides them."""
+    lanes = target.lanes("float32")
+    return products(kernel, layout.buffers, lanes, layout.word.weights, target.tilings)
+
+
 class KernelEmitter:
     """Emits one kernel into a function."""
 
@@ -148,7 +152,7 @@ class KernelEmitter:
                 last = bound(flat.upper, here)
                 points = b.let(tirx.Max(last - first, int64(0)), "points")
             rows = Rows(flat, exact, first, points, self.layout.batch, self.single, self.listing)
-            found = products(kernel, self.layout.buffers, self.lanes)
+            found = tiled(kernel, self.layout, self.target)
             if found is None:
                 self.elementwise(rows, here, tasks)
                 return
@@ -269,8 +273,7 @@ class KernelEmitter:
     def one_row(self, found: Products, rows: Rows, env: Environment, tasks: Tasks) -> None:
         """Bound by the bandwidth of the weights: several tiles at once, zigzag over them."""
         b = self.b
-        slots = sum(len(step.slots) for step in found.passes)
-        together = 2 if slots * found.width <= 4 and found.tiles % 2 == 0 else 1
+        together = found.tiling.together
         count = found.tiles // together
         with self.tiles(count, tasks) as number:
             tile = b.let(number * int64(together), "tile")
@@ -284,7 +287,7 @@ class KernelEmitter:
         """Work items: column tile x block of rows, all rows of a tile by the same task."""
         b = self.b
         count = b.let(rows.count, "rows")
-        blocks = b.let(ceiling_quotient(count, _ROW_BLOCK), "blocks")
+        blocks = b.let(ceiling_quotient(count, found.tiling.block), "blocks")
         with self.tiles(int64(found.tiles) * blocks, tasks) as item:
             tile = b.let(quotient(item, blocks), "tile")
             block = b.let(remainder(item, blocks), "block")
@@ -308,7 +311,7 @@ class KernelEmitter:
     ) -> None:
         """Rows start..stop of one column tile, in register tiles of nearly equal height."""
         b = self.b
-        tiles = self.row_tile(found, env, tile, 1, _MOST_ROWS)
+        tiles = self.row_tile(found, env, tile, 1, found.tiling.rows)
         count = b.let(stop - start, "count")
         blocks = b.let(ceiling_quotient(count, tiles.rows), "tiles")
         safe = b.let(tirx.Max(blocks, int64(1)), "safe")
@@ -337,7 +340,9 @@ class KernelEmitter:
         passes: list[PassTile] = []
         for step, width in zip(found.passes, widths, strict=True):
             shape = Tile(rows, width, self.lanes)
-            panels = tuple(Panels(together, self.prefetch(factor)) for factor in step.factors)
+            panels = tuple(
+                Panels(together, factor.prefetch if self.single else 0) for factor in step.factors
+            )
             multiply: Multiply | QuantizedMultiply = (
                 QuantizedMultiply(shape, panels, dot)
                 if form == INT8
@@ -350,12 +355,6 @@ class KernelEmitter:
             sums = self.b.local("sums", rows * shape.columns)
             passes.append(PassTile(step, multiply, factors, sums))
         return RowTile(self.b, self.layout, found, tile, rows, tuple(passes))
-
-    def prefetch(self, factor: Factor) -> int:
-        """How far ahead weights are asked for: one row uses each of them once."""
-        if not self.single:
-            return 0
-        return 4 if 96 <= factor.depth <= 320 else 2 if factor.depth > 320 else 0
 
     def tile_factor(
         self, factor: Factor, found: Products, env: Environment, tile: Expr, rows: int

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from tvm import tirx
 
 from .target import CpuTarget
+from .tiling import MOST_ROWS
 from .tir import (
     Buffer,
     Builder,
@@ -33,8 +34,6 @@ from .tir import (
     splat,
 )
 from .words import FLOAT32, Word
-
-_MOST_ROWS = 14  # more rows need more addresses than there are scalar registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def rows_that_fit(vectors: int, target: CpuTarget, parts: int = 1) -> int:
     registers -= 2 * (parts - 1)
     by_panel = (registers - parts * vectors) // vectors
     by_rows = registers // (vectors + parts)
-    return max(1, min(_MOST_ROWS, max(by_panel, min(by_rows, vectors - 1))))
+    return max(1, min(MOST_ROWS, max(by_panel, min(by_rows, vectors - 1))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rnnc.ir.poly import Poly
 from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 
 from .forms import Form, Member, member
-from .kernels import KernelEmitter, Tasks, Used
+from .kernels import KernelEmitter, Tasks, Used, tiled
 from .layout import MEMORY, Environment, Layout, Place, inner_shape, polynomial, volume
 from .packing import Products, products
 from .target import CpuTarget
@@ -79,10 +79,10 @@ def placed_kernels(steps: Sequence[Step], turning: bool) -> Iterator[tuple[Kerne
 class Outline:
     """The function of one group, as it is called from one function of the library."""
 
-    def __init__(self, name: str, group: Group, layout: Layout, lanes: int) -> None:
+    def __init__(self, name: str, group: Group, layout: Layout, target: CpuTarget) -> None:
         self.name, self.group, self.layout = name, group, layout
         self.members = {one.kernel.name: one for one in group.members}
-        self.packs = {name: packs_of(o.kernel, layout, lanes) for name, o in self.members.items()}
+        self.packs = {name: packs_of(o.kernel, layout, target) for name, o in self.members.items()}
         rows = [strides_of(one, layout) for one in group.members]
         self.known = [number_of(column) for column in zip(*rows, strict=True)]
 
@@ -106,9 +106,9 @@ class Outline:
         loaded = one.form.buffers[: len(one.buffers)]
         lanes = target.lanes("float32")
         memory = [b.pointer(buffer.name, MEMORY[buffer.dtype]) for buffer in loaded]
-        made = products(kernel, buffers, lanes)
-        names = () if made is None else pack_names(made)
         word = self.layout.word
+        made = products(kernel, buffers, lanes, word.weights, target.tilings)
+        names = () if made is None else pack_names(made)
         packed = {name: b.pointer(name, word.dtype) for name in names}
         lengths = {name: b.pointer(f"len_{name}", "int32") for name in self.layout.lengths}
         extents = {name: b.scalar(name) for name in self.layout.extents}
@@ -136,9 +136,9 @@ def pack_names(made: Products) -> tuple[str, ...]:
     return tuple(factor.pack for step in made.passes for factor in step.factors)
 
 
-def packs_of(kernel: Kernel, layout: Layout, lanes: int) -> tuple[str, ...]:
+def packs_of(kernel: Kernel, layout: Layout, target: CpuTarget) -> tuple[str, ...]:
     """The packs that a kernel reads, in the order of its form."""
-    made = products(kernel, layout.buffers, lanes)
+    made = tiled(kernel, layout, target)
     return () if made is None else pack_names(made)
 
 

@@ -7,13 +7,16 @@ each vector, its slots' weight rows side by side: [tile][k][slot][lane].
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Buffer, Kernel
+from rnnc.weights import WeightType
+
+from .tiling import Shape, Tiling, Tilings, tiling
 
 _MOST_VECTORS = 6  # accumulator vectors of one pass and row: leaves room for at least three rows
 
@@ -29,13 +32,17 @@ class PackLoop:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One vector of a pass and the packed weights that multiply it: a gate for each slot."""
+    """One vector of a pass and the packed weights that multiply it: a gate for each slot.
+
+    For one row, weights are asked for `prefetch` rows of words ahead.
+    """
 
     pack: str
     loops: tuple[PackLoop, ...]
     vector: ex.Load
     contraction: str
     gates: tuple[ex.Weight, ...]
+    prefetch: int
 
     @property
     def depth(self) -> int:
@@ -50,16 +57,26 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """All products of a kernel: `width` vectors a slot make a tile; `slots` name the sums.
-
-    `skipped` are the defines that the accumulators stand for.
-    """
+    """All products of a kernel, of `shape`; `skipped` are the defines that the accumulators stand
+    for."""
 
     passes: tuple[Pass, ...]
-    width: int
-    tiles: int
-    lanes: int
+    shape: Shape
+    tiling: Tiling
     skipped: frozenset[str]
+
+    @property
+    def width(self) -> int:
+        """Vectors a slot of one tile."""
+        return self.tiling.width
+
+    @property
+    def tiles(self) -> int:
+        return self.shape.vectors // self.width
+
+    @property
+    def lanes(self) -> int:
+        return self.shape.lanes
 
     @property
     def columns(self) -> int:
@@ -67,30 +84,37 @@ class Products:
         return self.width * self.lanes
 
 
-def products(kernel: Kernel, buffers: Mapping[str, Buffer], lanes: int) -> Products | None:
-    """The products of a kernel, or None if it has none."""
+def products(
+    kernel: Kernel,
+    buffers: Mapping[str, Buffer],
+    lanes: int,
+    weights: WeightType = "float32",
+    exceptions: Tilings = (),
+) -> Products | None:
+    """The products of a kernel, or None if it has none; tiled by default but for `exceptions`."""
     sums = accumulated(kernel)
     if not sums.terms:
         return None
-    vectors = -(-kernel.shape[-1] // lanes)
-    width = tile_width(len(sums.terms), vectors)
-    most = max(1, _MOST_VECTORS // width)
     groups: dict[tuple[object, ...], list[str]] = {}
     for slot, terms in sums.terms.items():
         groups.setdefault(tuple(vector_key(contract) for contract in terms), []).append(slot)
+    depths = tuple(
+        tuple(contract.weight.columns for contract in sums.terms[slots[0]])
+        for slots in groups.values()
+    )
+    counts = tuple(len(slots) for slots in groups.values())
+    shape = Shape(counts, depths, kernel.shape[-1], weights, lanes)
+    chosen = tiling(shape, exceptions)
+    most = max(1, _MOST_VECTORS // chosen.width)
+    ahead = iter(chosen.prefetch)
     passes: list[Pass] = []
     for slots in groups.values():
+        prefetch = [next(ahead) for _ in sums.terms[slots[0]]]
         for start in range(0, len(slots), most):
             part = tuple(slots[start : start + most])
             name = f"{kernel.name}.{len(passes)}"
-            passes.append(Pass(part, tuple(factors(part, sums.terms, buffers, name))))
-    return Products(tuple(passes), width, vectors // width, lanes, frozenset(sums.skipped))
-
-
-def tile_width(slots: int, vectors: int) -> int:
-    """Vectors a slot: about four accumulator vectors in all, in tiles of equal width."""
-    wanted = max(1, 4 // slots)
-    return next(width for width in range(min(wanted, vectors), 0, -1) if vectors % width == 0)
+            passes.append(Pass(part, tuple(factors(part, sums.terms, buffers, name, prefetch))))
+    return Products(tuple(passes), shape, chosen, frozenset(sums.skipped))
 
 
 @dataclass(slots=True)
@@ -137,12 +161,13 @@ def factors(
     sums: Mapping[str, list[ex.Contract]],
     buffers: Mapping[str, Buffer],
     name: str,
+    prefetch: Sequence[int],
 ) -> Iterator[Factor]:
     for number, first in enumerate(sums[slots[0]]):
         gates = tuple(sums[slot][number].weight for slot in slots)
         loops = pack_loops(gates, buffers)
         pack = f"{name}.{number}"
-        yield Factor(pack, loops, first.vector, first.contraction, gates)
+        yield Factor(pack, loops, first.vector, first.contraction, gates, prefetch[number])
 
 
 def pack_loops(gates: tuple[ex.Weight, ...], buffers: Mapping[str, Buffer]) -> tuple[PackLoop, ...]:

@@ -72,9 +72,10 @@ def work_of_call(plan: Plan, name: str) -> Function:
 def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
     """Every packed factor of the plan with its kernel and number of column tiles."""
     buffers = {buffer.name: buffer for buffer in plan.buffers}
+    lanes = target.lanes("float32")
     found: list[tuple[Kernel, int, Factor]] = []
     for kernel in plan.kernels:
-        made = products(kernel, buffers, target.lanes("float32"))
+        made = products(kernel, buffers, lanes, plan.weights, target.tilings)
         if made is not None:
             found += [(kernel, made.tiles, f) for step in made.passes for f in step.factors]
     return found
@@ -90,7 +91,7 @@ def function(
     task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
     barrier, worth = b.scalar("barrier", "handle"), b.scalar("worth_sharing")
     outlines = [
-        Outline(f"{name}_{number}", group, layout, lanes) for number, group in enumerate(shared)
+        Outline(f"{name}_{number}", group, layout, target) for number, group in enumerate(shared)
     ]
     walker = Walker(b, plan, layout, target, used, outlines, single, task, count, barrier, worth)
     walker.steps(plan.steps, dict(layout.extents), None)

@@ -10,6 +10,8 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.processor import architecture, code_features, lacking
 from rnnc.weights import WeightType
 
+from .tiling import Shape, Tiling
+
 _SCALAR_BYTES = {"bool": 1, "int8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 
 # What pays is in vectors already and unrolled where that pays: LLVM shall not look for more, which
@@ -26,7 +28,8 @@ class CpuTarget:
     """A processor as LLVM names it, and its vector unit.
 
     `vector_bytes` is the width of a vector register, `vector_registers` how many there are: the
-    register tile of a matmul is the largest one that they hold.
+    register tile of a matmul is the largest one that they hold. `tilings` are those that were
+    measured to be better than the default.
     """
 
     triple: str
@@ -34,6 +37,7 @@ class CpuTarget:
     features: tuple[str, ...]
     vector_bytes: int
     vector_registers: int
+    tilings: tuple[tuple[Shape, Tiling], ...] = ()
 
     def lanes(self, dtype: str) -> int:
         """How many values of `dtype` a vector register holds."""

@@ -1,0 +1,114 @@
+"""How a kernel with products is divided: the register tile, the work item, what is asked for ahead.
+
+A default holds for every shape; what was measured to be better on a processor stands in a table of
+exceptions that travels with the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rnnc.weights import WeightType
+
+MOST_ROWS = 14  # more rows of a register tile need more addresses than there are scalar registers
+_MOST_AHEAD = 64  # rows of weights
+_MOST_ACCUMULATORS = 24  # of one row: more than any processor of today has registers for
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the products of a kernel look like.
+
+    Sums that multiply the same vectors are a group: `slots` is how many sums each group has,
+    `depths` are the lengths of its vectors. Every sum has `columns` columns.
+    """
+
+    slots: tuple[int, ...]
+    depths: tuple[tuple[int, ...], ...]
+    columns: int
+    weights: WeightType
+    lanes: int
+
+    @property
+    def sums(self) -> int:
+        return sum(self.slots)
+
+    @property
+    def vectors(self) -> int:
+        """Vectors that hold the columns of a sum."""
+        return -(-self.columns // self.lanes)
+
+    def __str__(self) -> str:
+        groups = (
+            f"{slots} x {'+'.join(map(str, depths))}"
+            for slots, depths in zip(self.slots, self.depths, strict=True)
+        )
+        return f"{', '.join(groups)} -> {self.columns} {self.weights}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Of a kernel with products.
+
+    `width` vectors of each sum make a column tile. Many rows: a register tile has up to `rows` of
+    them (fewer where registers are few), a work item up to `block`. One row: `together`
+    neighbouring column tiles at once, and weights are asked for `prefetch` rows of words ahead: a
+    number for each vector, group after group.
+    """
+
+    width: int
+    rows: int
+    block: int
+    together: int
+    prefetch: tuple[int, ...]
+
+    def __str__(self) -> str:
+        ahead = "/".join(map(str, self.prefetch))
+        many = f"width {self.width}, rows {self.rows}, block {self.block}"
+        return f"{many}, together {self.together}, ahead {ahead}"
+
+    def suits(self, shape: Shape) -> bool:
+        """Whether kernels of that shape can be divided like this."""
+        if min(self.width, self.rows, self.block, self.together) < 1:
+            return False
+        if shape.vectors % (self.width * self.together) or self.rows > MOST_ROWS:
+            return False
+        depths = [depth for group in shape.depths for depth in group]
+        if len(self.prefetch) != len(depths):
+            return False
+        if not all(0 <= ahead <= _MOST_AHEAD for ahead in self.prefetch):
+            return False
+        return max(shape.slots) * self.width * self.together <= _MOST_ACCUMULATORS
+
+
+Tilings = Sequence[tuple[Shape, Tiling]]
+
+
+def tiling(shape: Shape, exceptions: Tilings) -> Tiling:
+    """That of the exceptions, or the default."""
+    found = (tiling for known, tiling in exceptions if known == shape)
+    return next(found, None) or default_tiling(shape)
+
+
+def default_tiling(shape: Shape) -> Tiling:
+    width = default_width(shape)
+    prefetch = tuple(default_prefetch(depth) for group in shape.depths for depth in group)
+    # The left operands of a block stay in the first-level cache.
+    return Tiling(width, 6, 48, default_together(shape, width), prefetch)
+
+
+def default_width(shape: Shape) -> int:
+    """About four accumulator vectors in all, in tiles of equal width."""
+    wanted = max(1, 4 // shape.sums)
+    vectors = shape.vectors
+    return next(width for width in range(min(wanted, vectors), 0, -1) if vectors % width == 0)
+
+
+def default_together(shape: Shape, width: int) -> int:
+    """One row is bound by the bandwidth of the weights: two streams of them, if registers allow."""
+    return 2 if shape.sums * width <= 4 and shape.vectors // width % 2 == 0 else 1
+
+
+def default_prefetch(depth: int) -> int:
+    return 4 if 96 <= depth <= 320 else 2 if depth > 320 else 0
