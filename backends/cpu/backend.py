@@ -59,7 +59,7 @@ class CpuBackend:
         from rnnc.runtime.artifact import Artifact
 
         from .entry import entry_source
-        from .library import emit_objects, link
+        from .library import RUNTIME_SOURCES, compiling, emit_objects, link
         from .manifest import manifest
         from .program import functions
         from .target import find_target
@@ -67,9 +67,11 @@ class CpuBackend:
         target = find_target(variant or "host", plan.weights)
         with TemporaryDirectory(prefix="rnnc-") as name:
             folder = Path(name)
-            objects = emit_objects(functions(plan, target), target, folder)
-            (folder / "entry.c").write_text(entry_source(plan, target))
-            link(objects, folder / "entry.c", target, folder / "model.so")
+            entry = folder / "entry.c"
+            entry.write_text(entry_source(plan, target))
+            with compiling(entry, RUNTIME_SOURCES, target, folder) as compiled:
+                objects = emit_objects(functions(plan, target), target, folder)
+                link([*objects, *compiled()], target, folder / "model.so")
             library = (folder / "model.so").read_bytes()
         return Artifact(manifest(plan, target, origin), library, origin.source)
 

@@ -28,7 +28,7 @@ from rnnc.runtime.parameters import checked
 
 from .entry import entry_source
 from .header import c_name, exported, functions, header
-from .library import RUNTIME_SOURCES, compile_c, emit_objects, run_tool
+from .library import RUNTIME_SOURCES, compiling, emit_objects, run_tool
 from .manifest import manifest
 from .program import functions as kernels
 from .programs import Steps, steps
@@ -64,9 +64,11 @@ def c_library(
             weights.write_bytes(stored_weights(about, params))
         source = entry_source(plan, target, plans) + interface_source(about, streamed, weights)
         (folder / "interface.c").write_text(source)
-        objects = emit_objects(kernels(plan, target, plans), target, folder)
         sources = (*RUNTIME_SOURCES, *INTERFACE_SOURCES)
-        objects += compile_c(folder / "interface.c", sources, target, folder, *_OPTIONS)
+        interface = folder / "interface.c"
+        with compiling(interface, sources, target, folder, *_OPTIONS) as compiled:
+            objects = emit_objects(kernels(plan, target, plans), target, folder)
+            objects += compiled()
         whole = folder / f"{name}.o"
         shared, static = folder / f"lib{name}.so", folder / f"lib{name}.a"
         run_tool(target, "cc", "-r", "-nostdlib", "-o", whole, *objects)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import tvm
 from tvm import tirx
@@ -71,34 +73,49 @@ def find_compiler(architecture: str) -> list[str]:
     raise DiagnosticError([Diagnostic("RNN702", message, hints=hints)])
 
 
-def link(objects: Sequence[Path], glue: Path, target: CpuTarget, output: Path) -> None:
-    """`objects`, the C source `glue` and the runtime -> the shared library `output`.
-
-    Raises RNN702 with what the compiler said if it fails.
-    """
-    with as_file(files(__package__) / "runtime") as runtime:
-        sources = [glue, *(runtime / name for name in RUNTIME_SOURCES)]
-        _run(
-            *find_compiler(target.architecture),
-            *(*_C_OPTIONS, "-shared", "-s"),
-            "-Wl,-Bsymbolic",  # another model's functions have the same names
-            *("-I", runtime, "-o", output),
-            *(*objects, *sources),
-            *("-lpthread", "-lm"),
-        )
-
-
-def compile_c(
+@contextmanager
+def compiling(
     source: Path, names: Sequence[str], target: CpuTarget, folder: Path, *options: str
-) -> list[Path]:
-    """A C source and sources of the runtime, each as an object file in `folder`."""
-    with as_file(files(__package__) / "runtime") as runtime:
-        found: list[Path] = []
-        for path in (source, *(runtime / name for name in names)):
-            found.append(folder / f"{path.stem}.c.o")
-            compiler = find_compiler(target.architecture)
-            _run(*compiler, *_C_OPTIONS, *options, "-I", runtime, "-c", path, "-o", found[-1])
-    return found
+) -> Iterator[Callable[[], list[Path]]]:
+    """A C source and sources of the runtime on their way to object files in `folder`/c.
+
+    The compiler works while the body does; what is yielded waits for it, returns the objects and
+    raises RNN702 with what it said if it fails.
+    """
+    with as_file(files(__package__) / "runtime") as runtime, TemporaryFile("w+") as said:
+        sources = [source.resolve(), *(runtime / name for name in names)]
+        command = [*find_compiler(target.architecture), *_C_OPTIONS, *options]
+        command += ["-I", str(runtime), "-c", *map(str, sources)]
+        place = folder / "c"  # whatever other objects are called
+        place.mkdir()
+        try:
+            process = subprocess.Popen(command, cwd=place, stdout=said, stderr=said)
+        except OSError as error:
+            raise _failure(command[0], error.strerror) from error
+
+        def finish() -> list[Path]:
+            if process.wait() != 0:
+                said.seek(0)
+                raise _failure(command[0], said.read())
+            return [place / f"{path.stem}.o" for path in sources]
+
+        try:
+            yield finish
+        finally:
+            process.kill()  # it has ended, or nobody wants its work
+            process.wait()
+
+
+def link(objects: Sequence[Path], target: CpuTarget, output: Path) -> None:
+    """`objects`, also of what is C -> the shared library `output`. Raises RNN702."""
+    _run(
+        *find_compiler(target.architecture),
+        *("-shared", "-s"),
+        "-Wl,-Bsymbolic",  # another model's functions have the same names
+        *("-o", output),
+        *objects,
+        *("-lpthread", "-lm"),
+    )
 
 
 def run_tool(target: CpuTarget, tool: str, *arguments: str | Path) -> None:
@@ -113,14 +130,16 @@ def run_tool(target: CpuTarget, tool: str, *arguments: str | Path) -> None:
 
 
 def _run(*command: str | Path) -> None:
+    arguments = [str(part) for part in command]
     try:
-        result = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, check=False
-        )
-        code, output = result.returncode, result.stderr
+        result = subprocess.run(arguments, capture_output=True, text=True, check=False)
     except OSError as error:
-        code, output = 1, error.strerror or str(error)
-    if code != 0:
-        said = (output.strip() or "nothing").splitlines()
-        message = f"the C compiler {command[0]} failed: {said[0]}"
-        raise DiagnosticError([Diagnostic("RNN702", message, hints=tuple(said[1:6]))])
+        raise _failure(arguments[0], error.strerror) from error
+    if result.returncode != 0:
+        raise _failure(arguments[0], result.stderr)
+
+
+def _failure(compiler: str, output: str | None) -> DiagnosticError:
+    said = ((output or "").strip() or "nothing").splitlines()
+    message = f"the C compiler {compiler} failed: {said[0]}"
+    return DiagnosticError([Diagnostic("RNN702", message, hints=tuple(said[1:6]))])

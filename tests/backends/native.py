@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnc.backends.cpu.library import emit_objects, link
+from rnnc.backends.cpu.library import RUNTIME_SOURCES, compiling, emit_objects, link
 from rnnc.backends.cpu.target import CpuTarget, host
 from rnnc.backends.cpu.tir import Function
 
@@ -19,8 +19,9 @@ def build(
     The loader knows libraries by their path: every library needs a directory of its own.
     """
     target = target or host()
-    objects = emit_objects(functions, target, directory)
     source = directory / "glue.c"
     source.write_text(glue)
-    link(objects, source, target, directory / "test.so")
+    with compiling(source, RUNTIME_SOURCES, target, directory) as compiled:
+        objects = emit_objects(functions, target, directory)
+        link([*objects, *compiled()], target, directory / "test.so")
     return ctypes.CDLL(str(directory / "test.so"))

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rnnc.backends.cpu.library import emit_objects, link
+from rnnc.backends.cpu.library import compiling, emit_objects, link
 from rnnc.backends.cpu.target import NAMED, CpuTarget, find_target, host
 
 from rnnc.diagnostics import DiagnosticError
@@ -44,14 +44,17 @@ def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(DiagnosticError) as caught:
-        link([], tmp_path / "glue.c", host(), tmp_path / "x.so")
+        link([], host(), tmp_path / "x.so")
     assert [d.code for d in caught.value.diagnostics] == ["RNN702"]
 
 
 def test_compiler_that_fails(tmp_path: Path) -> None:
     (tmp_path / "glue.c").write_text("this is no C\n")
-    with pytest.raises(DiagnosticError) as caught:
-        link([], tmp_path / "glue.c", host(), tmp_path / "x.so")
+    with (
+        pytest.raises(DiagnosticError) as caught,
+        compiling(tmp_path / "glue.c", (), host(), tmp_path) as compiled,
+    ):
+        compiled()
     assert [d.code for d in caught.value.diagnostics] == ["RNN702"]
     assert "glue.c" in str(caught.value)
 
