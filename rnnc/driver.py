@@ -192,11 +192,16 @@ class Compilation:
     @cached_property
     def plan(self) -> Plan:
         """The scheduled program that backends read, with its preparation."""
+        from rnnc.analysis.row_ends import shared_ends
         from rnnc.plan.build import build_plan, check_indices
         from rnnc.plan.prepare import with_preparation
 
         check_indices(self.graph)  # many layers take long to optimize
-        plan = replace(build_plan(self.completed, self.schedule), weights=self.request.weights)
+        plan = replace(
+            build_plan(self.completed, self.schedule),
+            weights=self.request.weights,
+            shared_ends=tuple(shared_ends(self.graph).items()),
+        )
         if self.preparation is None:
             return plan
         order = [node.id for node in self.divided.params]

@@ -110,10 +110,11 @@ class Emitter:
 
     # ---- indices ------------------------------------------------------------------------------
 
-    def lengths_env(self, poly: Poly) -> Mapping[str, Expr]:
-        """The environment in which extents are the row's own lengths."""
+    def lengths_env(self, *polys: Poly) -> Mapping[str, Expr]:
+        """The environment in which extents in these are the row's own lengths."""
         own = {
             name: int64(load(self.layout.lengths[name], self.row))
+            for poly in polys
             for name in poly.names
             if name in self.layout.lengths
         }
@@ -348,16 +349,22 @@ class Emitter:
         with ExitStack() as stack:
             here = self
             for loop in node.loops:
-                lower = polynomial(loop.lower, here.env)
-                upper = polynomial(loop.upper, here.env)
-                if loop.extent is not None:
-                    own = int64(load(self.layout.lengths[loop.extent], self.row))
-                    upper = tirx.Min(upper, own)
+                lower = polynomial(loop.lower, here.bounds_env(loop, loop.lower))
+                upper = polynomial(loop.upper, here.bounds_env(loop, loop.upper))
                 variable = stack.enter_context(self.b.loop(lower, upper, name=loop.name))
                 here = replace(here, env={**here.env, loop.name: variable})
             if node.constraints:
-                stack.enter_context(self.b.when(here.holds(node.constraints)))
+                last = node.loops[-1]
+                polys = [constraint.poly for constraint in node.constraints]
+                tested = replace(here, env=here.bounds_env(last, *polys))
+                stack.enter_context(self.b.when(tested.holds(node.constraints)))
             yield here
+
+    def bounds_env(self, loop: ex.Loop, *polys: Poly) -> Mapping[str, Expr]:
+        """What extents mean in bounds of a loop of a reduction."""
+        if loop.extent is None:
+            return self.env
+        return self.lengths_env(*polys)
 
     def by_lane(self, expression: ex.Expression, dtype: DType) -> Expr:
         """The value computed lane by lane, for lanes that exist."""

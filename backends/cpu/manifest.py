@@ -54,6 +54,7 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
         TargetInfo(target.triple, target.cpu, code_features(target.triple, llvm_features(target))),
         plan.weights,
         plan.extents,
+        dict(plan.shared_ends),
         inputs,
         outputs,
         tuple(parameter_spec(found, params[found.buffer], lanes) for found in plan.parameters),

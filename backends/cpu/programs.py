@@ -20,6 +20,7 @@ class Program:
 
     name: str
     extents: tuple[str, ...]
+    shared: frozenset[str]  # those in which rows have one length
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     weights: tuple[int, ...]
@@ -57,13 +58,19 @@ class Steps:
 def forward(manifest: Manifest) -> Program:
     """What `rnnc_forward` takes."""
     m = manifest
-    return Program("forward", m.extents, m.inputs, m.outputs, m.weights, m.packs)
+    return Program(
+        "forward", m.extents, frozenset(m.shared_ends), m.inputs, m.outputs, m.weights, m.packs
+    )
 
 
 def preparation(manifest: Manifest) -> Program | None:
     """What `rnnc_prepare` takes; its outputs are stored arrays, not ports."""
     made = manifest.preparation
-    return None if made is None else Program("prepare", (), (), (), made.weights, made.packs)
+    return (
+        None
+        if made is None
+        else Program("prepare", (), frozenset(), (), (), made.weights, made.packs)
+    )
 
 
 def steps(plan: Plan, stream: Stream, target: CpuTarget) -> Steps:
@@ -71,7 +78,9 @@ def steps(plan: Plan, stream: Stream, target: CpuTarget) -> Steps:
     numbers = stored_numbers(plan)
 
     def program(name: str, part: Plan) -> Program:
-        return Program(name, part.extents, *ports(part), *weights(part, target, numbers))
+        return Program(
+            name, part.extents, frozenset(), *ports(part), *weights(part, target, numbers)
+        )
 
     step = program(STEP, stream.step)
     begin = None if stream.beginning is None else program(BEGIN, stream.beginning)

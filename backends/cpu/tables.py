@@ -70,6 +70,7 @@ def program(made: Program, packs: Sequence[int], results: int) -> list[str]:
         results if made.name == "prepare" else len(made.outputs),
         *(len(made.weights), len(packs)),
         _pointer("char *const", map(_text, made.extents)),
+        _pointer("int32_t", (int(name in made.shared) for name in made.extents)),
         *(inputs, outputs),
         _pointer("int32_t", made.weights),
         _pointer("int32_t", packs),

@@ -289,6 +289,8 @@ class ElementBuilder:
     def grid_reduction(self, node: Node, point: Point, axes: list[Position]) -> Expression:
         assert node.bound is not None
         names = {name: self.fresh() for name in node.bound.names}
+        cut = [extent_of(constraint.poly, self.graph) for constraint in node.bound.constraints]
+        own_lengths = next((extent for extent in cut if extent is not None), None)
         inner: dict[str, Position] = {**point, **{own: Poly.of(k) for own, k in names.items()}}
         loops: list[Loop] = []
         for dim in node.bound.dims:
@@ -297,6 +299,7 @@ class ElementBuilder:
             extent = None if dim.static else extent_of(dim.upper, self.graph)
             if extent is not None:
                 self.limits[names[dim.name]] = extent
+            extent = extent or extent_of(dim.lower, self.graph) or own_lengths
             loops.append(Loop(names[dim.name], lower, upper, extent if self.batched else None))
         limits = tuple(
             Constraint(substitute(node, c.poly, inner), c.relation) for c in node.bound.constraints
@@ -419,10 +422,10 @@ def reduction(
     return Reduce(kind, loops, limits, body, node.type.dtype)
 
 
-def extent_of(upper: Poly, graph: Graph) -> str | None:
-    """The run-time extent that an upper bound names."""
+def extent_of(bound: Poly, graph: Graph) -> str | None:
+    """The run-time extent that a bound names."""
     extents = [size.name for size in graph.sizes if size.kind == "extent"]
-    return next((name for name in upper.names if name in extents), None)
+    return next((name for name in bound.names if name in extents), None)
 
 
 def reshaped(

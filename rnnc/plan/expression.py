@@ -72,9 +72,9 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`lower <= name < upper`; `extent` names the run-time extent that rows may fall short of.
+    """`lower <= name < upper`; `extent` is a run-time extent that rows may fall short of.
 
-    The terms of a reduction beyond a row's own length do not count.
+    With it the bounds, and the constraints of the reduction, mean each row's own lengths.
     """
 
     name: str

@@ -225,7 +225,8 @@ class Plan:
     `preparation` runs once, when parameters are bound: a plan without inputs and extents. Each of
     its outputs, computed for one row, is the `param` buffer of that name here. `parameters` are
     what the user gives: buffers of this plan, of its preparation, or of both. `weights` is the type
-    in which packed weights are stored.
+    in which packed weights are stored. Rows of a call may not differ in the extents of
+    `shared_ends`, each of which has the variable beside it that is cut before its end.
     """
 
     name: str
@@ -237,6 +238,7 @@ class Plan:
     steps: tuple[Step, ...]
     preparation: Plan | None = None
     weights: WeightType = "float32"
+    shared_ends: tuple[tuple[str, str], ...] = ()
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

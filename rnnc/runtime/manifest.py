@@ -31,7 +31,7 @@ from typing import Literal
 from rnnc.runtime.records import decode
 from rnnc.weights import WeightType
 
-ABI = 3
+ABI = 4
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""
@@ -153,7 +153,8 @@ class TargetInfo:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text;
-    `weight_type` is the type of the packs of a call.
+    `weight_type` is the type of the packs of a call. Kernels take rows of one length only in the
+    extents of `shared_ends`, each with the variable that is cut before its end.
 
     Stored arrays are numbered: the parameters, then the results of the preparation. A call takes
     those of `weights`, and `packs`.
@@ -167,6 +168,7 @@ class Manifest:
     target: TargetInfo
     weight_type: WeightType
     extents: tuple[str, ...]
+    shared_ends: Mapping[str, str]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     parameters: tuple[ParameterSpec, ...]

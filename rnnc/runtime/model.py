@@ -191,6 +191,11 @@ class BoundModel:
         """As `run`, for what was not called before."""
         manifest, library = self.model.manifest, self.model.library
         arguments = collect(manifest, inputs, extents, lengths, batch_first)
+        if resets is None and self._differ(arguments):
+            # Rows of one length each: as if every row were a sequence of its own.
+            [extent] = manifest.extents
+            shape = (arguments.batch, arguments.extents[extent])
+            resets = np.zeros(shape if batch_first else shape[::-1], np.bool_)
         if resets is not None:
             return self._cut(arguments, resets, threads, batch_first)
         arguments = in_range(manifest, arguments)
@@ -241,6 +246,19 @@ class BoundModel:
             found = self._outputs(frame, frame.places, threads)
             scatter(manifest, sequences, found, views)
         return outputs
+
+    def _differ(self, arguments: Arguments) -> bool:
+        """Whether rows are shorter than an extent in which kernels take one length only.
+
+        Raises RNN734 where there are several extents.
+        """
+        for name, variable in self.model.manifest.shared_ends.items():
+            if (arguments.lengths[name] != arguments.extents[name]).any():
+                if len(arguments.extents) > 1:
+                    message = f"rows of this model cannot have lengths of their own in '{name}'"
+                    raise error("RNN734", f"{message}: '{variable}' is cut before its end")
+                return True
+        return False
 
     def _clear_beyond(
         self, arguments: Arguments, outputs: Mapping[str, Array], batch_first: bool

@@ -54,7 +54,7 @@ def cut(
             np.array([part[2] for part in portion], np.int32),
             np.array([part[3] for part in portion], np.bool_),
         )
-        for portion in _portions(parts)
+        for portion in _portions(parts, exact=extent in manifest.shared_ends)
     ]
 
 
@@ -73,14 +73,19 @@ def _marks(
     return marks.T if batch_first else marks
 
 
-def _portions(parts: list[tuple[int, int, int, bool]]) -> list[list[tuple[int, int, int, bool]]]:
-    """All at once, or by length where padding to the longest would be most of the work."""
+def _portions(
+    parts: list[tuple[int, int, int, bool]], exact: bool
+) -> list[list[tuple[int, int, int, bool]]]:
+    """All at once, or by length where padding to the longest would be most of the work.
+
+    With `exact` those of a portion have one length.
+    """
     longest = max((part[2] for part in parts), default=0)
-    if longest * len(parts) <= 4 * sum(part[2] for part in parts):
+    if not exact and longest * len(parts) <= 4 * sum(part[2] for part in parts):
         return [parts]
     found: dict[int, list[tuple[int, int, int, bool]]] = {}
     for part in parts:
-        found.setdefault(part[2].bit_length(), []).append(part)
+        found.setdefault(part[2] if exact else part[2].bit_length(), []).append(part)
     return [found[size] for size in sorted(found)]
 
 

@@ -39,8 +39,9 @@ def test_an_unknown_name_is_wrong_usage(rnnc: Rnnc) -> None:
 
 
 def test_targets_are_those_of_the_backends(rnnc: Rnnc) -> None:
-    backend, _ = find_backend("cpu")
+    backends = [find_backend(name)[0] for name in ("cpu", "cuda")]
     result = rnnc("targets")
     listed = [line.split()[0] for line in result.out.splitlines()[1:]]
-    assert (result.code, listed) == (0, [target.name for target in backend.targets()])
+    known = [target.name for backend in backends for target in backend.targets()]
+    assert (result.code, listed) == (0, known)
     assert listed[0] == "cpu"

@@ -421,6 +421,13 @@ class Simulator:
         total = np.asarray(-np.inf if reduce.kind == "argmax" else neutral[reduce.kind])
         best = np.asarray(0)
 
+        # Where a loop names an extent, bounds and conditions mean each row's own lengths.
+        if any(loop.extent is not None for loop in reduce.loops):
+            own = {name: lengths[env["#row"]] for name, lengths in self.lengths.items()}
+            whole = {name: env[name] for name in own}
+        else:
+            own = whole = {}
+
         def fold(depth: int, env: dict[str, Array]) -> None:
             nonlocal total, best
             if depth < len(reduce.loops):
@@ -435,9 +442,7 @@ class Simulator:
                 at = env[loop.name]
                 valid = valid & (at >= loop.lower.evaluate(env))  # type: ignore[arg-type]
                 valid = valid & (at < loop.upper.evaluate(env))  # type: ignore[arg-type]
-                if loop.extent is not None:
-                    valid = valid & (at < self.lengths[loop.extent][env["#row"]])
-            inner = dict(env)
+            inner = env | whole
             for loop in reduce.loops:  # an invalid term is computed somewhere harmless
                 upper = np.asarray(loop.upper.evaluate(env))  # type: ignore[arg-type]
                 lower = np.asarray(loop.lower.evaluate(env))  # type: ignore[arg-type]
@@ -462,5 +467,5 @@ class Simulator:
                     best = np.where(better, env[reduce.loops[0].name], best)
                     total = np.where(better, value, total)
 
-        fold(0, env)
+        fold(0, env | own)
         return best if reduce.kind == "argmax" else total

@@ -115,6 +115,12 @@ static int find_lengths(const rnnc_program *program, const rnnc_call *call, aren
         return rnnc_fail(RNNC_LENGTHS, "length %d of row %lld is not in 0..%lld (%s)",
                          (int)own[row], (long long)row, (long long)call->sizes[i],
                          program->extents[i]);
+    for (int64_t row = 0; own && program->shared[i] && row < batch; row++)
+      if (own[row] != call->sizes[i])
+        return rnnc_fail(RNNC_LENGTHS,
+                         "length %d of row %lld is not %lld (%s): an equation is cut before the end",
+                         (int)own[row], (long long)row, (long long)call->sizes[i],
+                         program->extents[i]);
     if (!own) {
       int32_t *made = take(a, batch * 4);
       for (int64_t row = 0; row < batch; row++)

@@ -91,6 +91,7 @@ typedef struct rnnc_program {
   int64_t (*workspace)(const int64_t *);
   int32_t num_extents, num_inputs, num_outputs, num_weights, num_packs;
   const char *const *extents;
+  const int32_t *shared; /* of each extent: whether rows must have one length */
   const rnnc_port *inputs, *outputs;
   const int32_t *weights, *packs; /* numbers of stored arrays, of packs */
 } rnnc_program;
