@@ -17,6 +17,7 @@ from rnnc.analysis.wave import WaveLoop
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel, Store
 
+from ..cpu.chains import enter
 from ..cpu.elements import Emitter, Variable
 from ..cpu.kernels import Listing
 from ..cpu.layout import Environment, Layout, bound, volume
@@ -88,21 +89,6 @@ def divided(kernel: Kernel) -> Loops:
         elif loop not in flat:
             nested.append(loop)
     return Loops(tuple(nested), flat, tuple(exact), kernel.loops[len(independent) :])
-
-
-def enter(
-    stack: ExitStack, b: Builder, loops: Sequence[WaveLoop], env: Environment
-) -> dict[str, Expr]:
-    """Opens loops, outermost first; the environment inside."""
-    here = dict(env)
-    for loop in loops:
-        lower = bound(loop.lower, here)
-        if loop.exact:
-            here[loop.name] = b.let(lower, loop.name)
-        else:
-            upper = bound(loop.upper, here)
-            here[loop.name] = stack.enter_context(b.loop(lower, upper, name=loop.name))
-    return here
 
 
 class KernelEmitter:
