@@ -14,6 +14,7 @@ from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel, Store
 
+from .ahead import ask_for_reads
 from .elements import Emitter, Lanes
 from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply
 from .layout import Environment, Layout, bound, polynomial, volume
@@ -323,6 +324,7 @@ class KernelEmitter:
             with b.loop(0, tall, name="r") as r:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
                 tiles.place(r, here, batch)
+                self.ask_ahead(tiles, here, batch)
             tiles.multiply(tall)
             with b.loop(0, tall, name="r") as r:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
@@ -383,6 +385,11 @@ class KernelEmitter:
         if Poly.of(listing.dim) not in vector.index:
             return depth
         return self.b.let(tirx.Select(tirx.EQ(listing.level, int64(0)), int64(0), depth), "terms")
+
+    def ask_ahead(self, tiles: RowTile, env: Environment, batch: Expr) -> None:
+        emitter = Emitter(self.b, self.layout, env, batch, None, {})
+        column = tiles.tile * int64(tiles.products.columns)
+        ask_for_reads(emitter, self.kernel, tiles.products, column)
 
     def epilogue(
         self, tiles: RowTile, env: Environment, batch: Expr, row: Expr | int, ahead: Expr | int
