@@ -34,6 +34,7 @@ def compile(
     target: str = "cpu",
     order: Order = "auto",
     weights: WeightType = "float32",
+    tuned: bool = True,
 ) -> Model:
     """Compiles a model and loads it.
 
@@ -44,6 +45,7 @@ def compile(
     "wavefront" (layers too at the same time), or "sequential" (point by point, to compare with).
     `weights` is the type in which the weights of matrix products are stored: "bf16" halves what is
     read at each step, and costs accuracy. `bind` takes the same arrays and rounds them.
+    `tuned`: what `rnnc tune` has found on this machine is used.
 
     Raises DiagnosticError, with every mistake that was found.
     """
@@ -54,7 +56,9 @@ def compile(
     check_weight_type(weights)
     is_text = isinstance(source, str) and "\n" in source
     read = Source("<text>", str(source)) if is_text else driver.read_source(str(source))
-    request = driver.Request(model, dict(sizes or {}), dict(hints or {}), target, order, weights)
+    request = driver.Request(
+        model, dict(sizes or {}), dict(hints or {}), target, order, weights, tuned
+    )
     return driver.Compilation(read, request).load()
 
 

@@ -99,7 +99,8 @@ class Request:
 
     `hints` are likely run-time extents; they steer decisions of cost and never results. `order`
     overrides the choice between orders that are all legal. `weights` is the type in which the
-    weights of matrix products are stored.
+    weights of matrix products are stored. `tuned`: what `rnnc tune` has found on this machine is
+    used in libraries for it.
     """
 
     model: str | None = None
@@ -108,6 +109,7 @@ class Request:
     target: str = "cpu"
     order: Order = "auto"
     weights: WeightType = "float32"
+    tuned: bool = True
 
 
 class Compilation:
@@ -253,7 +255,7 @@ class Compilation:
             message = f"the target '{self.request.target}' has no form '{form}'"
             hints = (f"it has {', '.join(backend.forms)}",)
             raise DiagnosticError([Diagnostic("RNN701", message, hints=hints)])
-        return backend.emit(self.plan, variant, form)
+        return backend.emit(self.plan, variant, form, self.request.tuned)
 
     @cached_property
     def artifact(self) -> Artifact:
@@ -261,7 +263,7 @@ class Compilation:
         from rnnc.registry import find_backend
 
         backend, variant = find_backend(self.request.target)
-        return backend.build(self.plan, variant, self.origin)
+        return backend.build(self.plan, variant, self.origin, self.request.tuned)
 
     @property
     def origin(self) -> Origin:
@@ -279,7 +281,9 @@ class Compilation:
 
         params = None if weights is None else read_arrays(weights)
         backend, variant = find_backend(self.request.target)
-        made = backend.c_library(self.plan, self.stream, variant, self.origin, params)
+        made = backend.c_library(
+            self.plan, self.stream, variant, self.origin, params, self.request.tuned
+        )
         for path, data in made.items():
             make_folder((folder / path).parent)
             write_bytes(folder / path, data)

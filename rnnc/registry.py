@@ -6,7 +6,7 @@ by name, so another package can bring one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
@@ -32,10 +32,27 @@ class TargetDescription:
     problem: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is known of one shape of products after `seconds` of a search: tilings as text, and how
+    many times faster the best is than that with which the search began."""
+
+    shape: str
+    default: str
+    best: str
+    gain: float
+    seconds: float
+
+
+# How many times faster the second library is, for each of some batches; None if they disagree.
+Compare = Callable[["Artifact", "Artifact"], Sequence[float] | None]
+
+
 class Backend(Protocol):
     """Turns a plan into text or a library; `variant` is what follows the colon of a target.
 
-    `forms` are what `emit` gives, `defaults` what is made unless something is asked for.
+    `forms` are what `emit` gives, `defaults` what is made unless something is asked for. `tuned`:
+    what `tune` has found on this machine is used in libraries for it.
     """
 
     @property
@@ -48,11 +65,11 @@ class Backend(Protocol):
         """What can be named, the default first; imports nothing heavy."""
         ...
 
-    def emit(self, plan: Plan, variant: str | None, form: str) -> str | bytes:
+    def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool) -> str | bytes:
         """The kernels in one of the forms: text, or machine code as bytes."""
         ...
 
-    def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
+    def build(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Artifact:
         """The finished library, with its manifest and the source."""
         ...
 
@@ -63,8 +80,14 @@ class Backend(Protocol):
         variant: str | None,
         origin: Origin,
         params: Mapping[str, Array] | None,
+        tuned: bool,
     ) -> dict[str, bytes]:
         """The files of a C library by path, header and all; with `params` it holds its weights."""
+        ...
+
+    def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
+        """Searches for about so long how this machine computes the plan fastest, and remembers
+        what it finds at once."""
         ...
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rnnc.plan.plan import Plan
-from rnnc.registry import Backend, TargetDescription
+from rnnc.registry import Backend, Compare, TargetDescription, Trial
 
 if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.memory import Array
+
+    from .target import CpuTarget
 
 
 class CpuBackend:
@@ -42,38 +45,20 @@ class CpuBackend:
             )
         return rows
 
-    def emit(self, plan: Plan, variant: str | None, form: str) -> str:
+    def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool) -> str:
         """The kernels as TensorIR ("tir") or assembly ("asm")."""
         from .library import assembly
         from .program import functions
-        from .target import find_target
 
-        target = find_target(variant or "host", plan.weights)
+        target = chosen_target(plan, variant, tuned)
         made = functions(plan, target)
         if form == "asm":
             return assembly(made, target)
         return "\n".join(str(function) for function in made)
 
-    def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
+    def build(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Artifact:
         """The shared library of a plan, with its manifest and the source."""
-        from rnnc.runtime.artifact import Artifact
-
-        from .entry import entry_source
-        from .library import RUNTIME_SOURCES, compiling, emit_objects, link
-        from .manifest import manifest
-        from .program import functions
-        from .target import find_target
-
-        target = find_target(variant or "host", plan.weights)
-        with TemporaryDirectory(prefix="rnnc-") as name:
-            folder = Path(name)
-            entry = folder / "entry.c"
-            entry.write_text(entry_source(plan, target))
-            with compiling(entry, RUNTIME_SOURCES, target, folder) as compiled:
-                objects = emit_objects(functions(plan, target), target, folder)
-                link([*objects, *compiled()], target, folder / "model.so")
-            library = (folder / "model.so").read_bytes()
-        return Artifact(manifest(plan, target, origin), library, origin.source)
+        return built(plan, chosen_target(plan, variant, tuned), origin)
 
     def c_library(
         self,
@@ -82,13 +67,49 @@ class CpuBackend:
         variant: str | None,
         origin: Origin,
         params: Mapping[str, Array] | None,
+        tuned: bool,
     ) -> dict[str, bytes]:
         """The files of a C library by path; with `params` it holds its weights."""
         from .clibrary import c_library
-        from .target import find_target
 
-        target = find_target(variant or "host", plan.weights)
-        return c_library(plan, stream, target, origin, params)
+        return c_library(plan, stream, chosen_target(plan, variant, tuned), origin, params)
+
+    def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
+        """Tilings of the products, beginning with those that are remembered."""
+        from .search import search
+
+        target = chosen_target(plan, None, True)
+        return search(plan, target, lambda tried: built(plan, tried, origin), compare, seconds)
+
+
+def chosen_target(plan: Plan, variant: str | None, tuned: bool) -> CpuTarget:
+    """The processor that a variant names; tuned tilings are known of this one alone."""
+    from .remembered import recall
+    from .target import find_target
+
+    target = find_target(variant or "host", plan.weights)
+    if tuned and variant in (None, "host"):
+        return replace(target, tilings=recall())
+    return target
+
+
+def built(plan: Plan, target: CpuTarget, origin: Origin) -> Artifact:
+    from rnnc.runtime.artifact import Artifact
+
+    from .entry import entry_source
+    from .library import RUNTIME_SOURCES, compiling, emit_objects, link
+    from .manifest import manifest
+    from .program import functions
+
+    with TemporaryDirectory(prefix="rnnc-") as name:
+        folder = Path(name)
+        entry = folder / "entry.c"
+        entry.write_text(entry_source(plan, target))
+        with compiling(entry, RUNTIME_SOURCES, target, folder) as compiled:
+            objects = emit_objects(functions(plan, target), target, folder)
+            link([*objects, *compiled()], target, folder / "model.so")
+        library = (folder / "model.so").read_bytes()
+    return Artifact(manifest(plan, target, origin), library, origin.source)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

@@ -28,7 +28,7 @@ from rnnc.version import VERSION
 
 from .layout import inner_shape, passed
 from .packing import Factor
-from .program import packed
+from .program import packed, shapes
 from .target import CpuTarget, llvm_features
 from .words import Word, word
 
@@ -60,6 +60,7 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
         tuple(parameter_spec(found, params[found.buffer], lanes) for found in plan.parameters),
         preparation,
         *weights(plan, target, numbers),
+        tuned(plan, target),
     )
 
 
@@ -88,6 +89,12 @@ def weights(
     form = word(plan.weights)
     packs = (pack(*found, numbers, lanes, form) for found in packed(plan, target))
     return taken, tuple(packs)
+
+
+def tuned(plan: Plan, target: CpuTarget) -> tuple[str, ...]:
+    """The shapes of products, with the tilings, that are not tiled by default."""
+    present = shapes(plan, target)
+    return tuple(f"{shape}: {tiling}" for shape, tiling in target.tilings if shape in present)
 
 
 def prepared_names(preparation: Plan) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from .levels import Sorter
 from .outlines import Group, Outline, groups
 from .packing import Factor, products
 from .target import CpuTarget
+from .tiling import Shape
 from .tir import Builder, Expr, Function, int64, load
 from .work import largest_phase, total
 
@@ -79,6 +80,13 @@ def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
         if made is not None:
             found += [(kernel, made.tiles, f) for step in made.passes for f in step.factors]
     return found
+
+
+def shapes(plan: Plan, target: CpuTarget) -> set[Shape]:
+    """Of all products of the plan."""
+    buffers, lanes = {buffer.name: buffer for buffer in plan.buffers}, target.lanes("float32")
+    found = (products(kernel, buffers, lanes, plan.weights) for kernel in plan.kernels)
+    return {made.shape for made in found if made is not None}
 
 
 def function(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.plan.plan import Plan
-from rnnc.registry import Backend, TargetDescription
+from rnnc.registry import Backend, Compare, TargetDescription, Trial
 
 from .nvcc import ARCHITECTURES, compile_cuda, find_nvcc
 
@@ -40,7 +40,7 @@ class CudaBackend:
             rows.append(TargetDescription(f"cuda:{name}", description, problem))
         return rows
 
-    def emit(self, plan: Plan, variant: str | None, form: str) -> str | bytes:
+    def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool = False) -> str | bytes:
         """One CUDA C++ file ("cu"), its PTX ("ptx") or machine code ("cubin"), a shared library
         ("so"), or the device functions as TensorIR ("tir")."""
         from .program import cuda_source, device_functions
@@ -59,7 +59,7 @@ class CudaBackend:
             return compile_cuda(source, "ptx", chosen).decode()
         return compile_cuda(source, form, chosen)
 
-    def build(self, plan: Plan, variant: str | None, origin: Origin) -> Artifact:
+    def build(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Artifact:
         """Raises RNN701: what runs on a GPU is no library of the CPU's runtime."""
         raise _for_cpus_only("a .rnnlib")
 
@@ -70,9 +70,14 @@ class CudaBackend:
         variant: str | None,
         origin: Origin,
         params: Mapping[str, Array] | None,
+        tuned: bool,
     ) -> dict[str, bytes]:
         """Raises RNN701, as `build`."""
         raise _for_cpus_only("a C library")
+
+    def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
+        """Raises RNN701, as `build`."""
+        raise _for_cpus_only("tuned")
 
 
 def _for_cpus_only(what: str) -> DiagnosticError:

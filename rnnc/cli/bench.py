@@ -17,6 +17,7 @@ from rnnc.cli.options import (
     source_argument,
     target_option,
     threads_option,
+    tuned_option,
     weights_option,
 )
 from rnnc.cli.session import Session
@@ -37,6 +38,7 @@ _DEFAULT_EXTENT = 100
 @order_option
 @target_option
 @weights_option
+@tuned_option
 @threads_option
 @session_options
 @click.pass_obj
@@ -53,6 +55,7 @@ def command(
     order: Order,
     target: str,
     weights: WeightType,
+    tuned: bool,
     threads: int | None,
 ) -> None:
     """Time a model on made-up arrays: the median call, the fastest, and what compiling took.
@@ -63,7 +66,7 @@ def command(
     from rnnc.sampling import random_inputs, random_parameters
     from rnnc.timing import Timing, stopwatch, time_calls
 
-    request = Request(model, sizes, hints, target, order, weights)
+    request = Request(model, sizes, hints, target, order, weights, tuned)
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
     numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)

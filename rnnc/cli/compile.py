@@ -16,6 +16,7 @@ from rnnc.cli.options import (
     order_option,
     source_argument,
     target_option,
+    tuned_option,
     weights_option,
 )
 from rnnc.cli.session import Session
@@ -80,6 +81,7 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
 @model_options
 @target_option
 @weights_option
+@tuned_option
 @hint_option
 @order_option
 @session_options
@@ -94,6 +96,7 @@ def command(
     model: str | None,
     target: str,
     weights: WeightType,
+    tuned: bool,
     hints: dict[str, StaticValue],
     order: Order,
 ) -> None:
@@ -106,7 +109,7 @@ def command(
     kinds = kinds or find_backend(target)[0].defaults
     if embedded is not None and "c-library" not in kinds:
         raise click.UsageError("--embed-weights goes with --emit c-library")
-    request = Request(model, sizes, hints, target, order, weights)
+    request = Request(model, sizes, hints, target, order, weights, tuned)
     with session.progress(f"compiling {source}"):
         compilation = driver.Compilation(driver.read_source(source), request)
         for kind in kinds:

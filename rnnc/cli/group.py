@@ -22,6 +22,7 @@ SUBCOMMANDS = (
     ("verify", "verify", "Compare compiled results with the interpreter."),
     ("explain", "explain", "What a diagnostic means, or what was found in a model."),
     ("bench", "bench", "Time a compiled model."),
+    ("tune", "tune", "Search faster tilings for a model on this machine."),
     ("targets", "targets", "List what can be compiled for on this machine."),
     ("cells", "cells", "List the standard library, or show one of its files."),
     ("demo", "demo", "Compile, check and time a stacked LSTM."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -17,6 +18,12 @@ from rnnc.diagnostics import DiagnosticError
 def run_guarded(arguments: Sequence[str]) -> int:
     """The exit code of `rnnc arguments`. No exception leaves this function."""
     session = Session()
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *where: session.say(f"warning: {message}")
+        return _run(session, arguments)
+
+
+def _run(session: Session, arguments: Sequence[str]) -> int:
     try:
         code = rnnc.main(list(arguments), prog_name="rnnc", obj=session, standalone_mode=False)
         sys.stdout.flush()

@@ -117,6 +117,17 @@ def weights_option(function: F) -> F:
     )(function)
 
 
+def tuned_option(function: F) -> F:
+    """--no-tuned: the defaults, whatever `rnnc tune` has found."""
+    return click.option(
+        "--no-tuned",
+        "tuned",
+        flag_value=False,
+        default=True,
+        help="Leave out what rnnc tune has found on this machine.",
+    )(function)
+
+
 def threads_option(function: F) -> F:
     """--threads: how many a call may use."""
     return click.option(

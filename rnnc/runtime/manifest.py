@@ -1,6 +1,6 @@
 """What a compiled library says of itself: the contract between backends and the runtime.
 
-C interface of the library, for a manifest of ABI 3:
+C interface of the library, for a manifest of ABI 4:
 
     int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
                          const int64_t *sizes);
@@ -157,7 +157,7 @@ class Manifest:
     extents of `shared_ends`, each with the variable that is cut before its end.
 
     Stored arrays are numbered: the parameters, then the results of the preparation. A call takes
-    those of `weights`, and `packs`.
+    those of `weights`, and `packs`. `tuned` says which products are tiled as `rnnc tune` found.
     """
 
     abi: int
@@ -175,6 +175,7 @@ class Manifest:
     preparation: Preparation | None
     weights: tuple[int, ...]
     packs: tuple[Pack, ...]
+    tuned: tuple[str, ...]
 
     @property
     def stored(self) -> tuple[ParameterSpec | Prepared, ...]:

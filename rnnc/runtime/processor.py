@@ -95,6 +95,21 @@ def lacking(features: Iterable[str]) -> list[str]:
 
 
 @cache
+def model() -> str:
+    """What tells this model of processor from others; its architecture where nothing does."""
+    known = (
+        *("vendor_id", "model name", "cpu family", "model", "stepping"),
+        *("CPU implementer", "CPU architecture", "CPU variant", "CPU part"),
+    )
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:
+        return machine()
+    fields = {name.strip(): value.strip() for name, _, value in (n.partition(":") for n in lines)}
+    return " ".join([machine(), *(fields[name] for name in known if name in fields)])
+
+
+@cache
 def _processor_flags() -> frozenset[str]:
     try:
         text = Path("/proc/cpuinfo").read_text()
