@@ -42,17 +42,17 @@ class Model:
 
     def __init__(self, artifact: Artifact) -> None:
         check_processor(artifact.manifest)
-        self._artifact = artifact
+        self.artifact = artifact
         self.library = Library(artifact.library, artifact.manifest.preparation is not None)
 
     @property
     def manifest(self) -> Manifest:
-        return self._artifact.manifest
+        return self.artifact.manifest
 
     @property
     def source(self) -> str:
         """The text that it was compiled from."""
-        return self._artifact.source
+        return self.artifact.source
 
     @property
     def parameters(self) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -105,7 +105,7 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Writes the artifact: a file if the path ends in .rnnlib, else a directory."""
-        artifact.write(Path(path), self._artifact)
+        artifact.write(Path(path), self.artifact)
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{name}: {text}" for name, text in self.inputs.items())

@@ -191,7 +191,7 @@ def test_what_is_in_it(elman: Network, file: Path) -> None:
 
 
 def changed(elman: Network, path: Path, manifest: Manifest) -> Path:
-    artifact.write(path, dataclasses.replace(elman.model._artifact, manifest=manifest))
+    artifact.write(path, dataclasses.replace(elman.model.artifact, manifest=manifest))
     return path
 
 
@@ -212,7 +212,7 @@ def test_other_processor(elman: Network, tmp_path: Path, change: dict[str, str])
 def test_library_that_the_system_refuses(elman: Network, tmp_path: Path) -> None:
     """Whole, and made for this machine, but no library."""
     path = tmp_path / "m.rnnlib"
-    artifact.write(path, dataclasses.replace(elman.model._artifact, library=b"no library"))
+    artifact.write(path, dataclasses.replace(elman.model.artifact, library=b"no library"))
     assert refused(path) == ("RNN713",)
 
 
@@ -220,7 +220,7 @@ def test_library_of_something_else(elman: Network, tmp_path: Path) -> None:
     """A library, but without our functions."""
     code = Path(np.linalg._umath_linalg.__file__).read_bytes()
     path = tmp_path / "m.rnnlib"
-    artifact.write(path, dataclasses.replace(elman.model._artifact, library=code))
+    artifact.write(path, dataclasses.replace(elman.model.artifact, library=code))
     assert refused(path) == ("RNN713",)
 
 
@@ -228,7 +228,7 @@ def test_the_processor_is_looked_at_before_anything_runs(elman: Network, tmp_pat
     target = dataclasses.replace(elman.model.manifest.target, features=("warp9",))
     manifest = dataclasses.replace(elman.model.manifest, target=target)
     path = tmp_path / "m.rnnlib"
-    other = dataclasses.replace(elman.model._artifact, manifest=manifest, library=b"no library")
+    other = dataclasses.replace(elman.model.artifact, manifest=manifest, library=b"no library")
     artifact.write(path, other)
     assert refused(path) == ("RNN712",)
 

@@ -1,0 +1,130 @@
+"""A spec or a finished library as an `nn.Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+import rnnc
+from rnnc.runtime.arguments import error
+from rnnc.runtime.artifact import SUFFIX
+from rnnc.runtime.initial import random_parameters
+from rnnc.runtime.model import Model
+from rnnc.torch.network import Network, network
+from rnnc.torch.operators import call
+
+if TYPE_CHECKING:
+    from rnnc.analysis.orders import Order
+    from rnnc.driver import StaticValue
+    from rnnc.weights import WeightType
+
+Lengths = torch.Tensor | Mapping[str, torch.Tensor]
+
+
+class Module(torch.nn.Module):
+    """A compiled model whose parameters have their paths of the spec: `lstm[0].W_i`.
+
+    `source` is a path or text of a spec, a finished library (`.rnnlib` or its folder; then neither
+    the compiler nor TVM is needed), or what `rnnc.compile` and `rnnc.load` return. The options are
+    those of `rnnc.compile`. Parameters begin as the spec's initializers say, drawn by torch's
+    generator. Raises DiagnosticError, with every mistake that was found.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | Model,
+        *,
+        model: str | None = None,
+        sizes: Mapping[str, StaticValue] | None = None,
+        hints: Mapping[str, int] | None = None,
+        target: str = "cpu",
+        order: Order = "auto",
+        weights: WeightType = "float32",
+        batch_first: bool = False,
+    ) -> None:
+        super().__init__()
+        if isinstance(source, Model):
+            compiled = source
+        elif _is_library(source):
+            compiled = rnnc.load(source)
+        else:
+            compiled = rnnc.compile(
+                source,
+                model=model,
+                sizes=sizes,
+                hints=hints,
+                target=target,
+                order=order,
+                weights=weights,
+            )
+        self.batch_first = batch_first
+        self.network: Network = network(compiled)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew."""
+        seed = int(torch.randint(2**31, ()).item())
+        for path, array in random_parameters(self.network.manifest, seed).items():
+            *owners, name = path.split(".")
+            place: torch.nn.Module = self
+            for owner in owners:
+                if owner not in place._modules:
+                    place.add_module(owner, torch.nn.Module())
+                place = place.get_submodule(owner)
+            values = torch.from_numpy(array)
+            parameter = torch.nn.Parameter(values, requires_grad=values.is_floating_point())
+            place.register_parameter(name, parameter)
+
+    def forward(
+        self,
+        *positional: torch.Tensor,
+        lengths: Lengths | None = None,
+        extents: Mapping[str, int] | None = None,
+        **inputs: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """All outputs by name, for inputs by name or in the spec's order.
+
+        Axes and `lengths` are those of `rnnc.runtime.model.BoundModel.run`. Tensors are on the CPU,
+        float32 where the spec says real.
+        """
+        names = self.network.inputs
+        if len(positional) > len(names):
+            found = f"{len(positional)} inputs were given"
+            raise error("RNN731", f"{found}, the model has {len(names)}: {', '.join(names)}")
+        given = dict(zip(names, positional, strict=False))
+        for name, tensor in inputs.items():
+            if name in given or name not in names:
+                what = "is given twice" if name in given else "is no input of the model"
+                raise error("RNN731", f"'{name}' {what}", f"inputs: {', '.join(names)}")
+            given[name] = tensor
+        known = self.network.manifest.extents
+        own: Mapping[str, torch.Tensor] = {}
+        if isinstance(lengths, torch.Tensor):
+            if len(known) != 1:
+                hint = "give a dict:  lengths={'T': ...}"
+                raise error("RNN734", "lengths need the name of their extent", hint)
+            own = {known[0]: lengths}
+        elif lengths is not None:
+            own = lengths
+        outputs = call(
+            self.network,
+            given,
+            [self.get_parameter(path) for path in self.network.parameters],
+            [own.get(name) for name in known],
+            [(extents or {}).get(name, -1) for name in known],
+            self.batch_first,
+        )
+        return dict(zip(self.network.outputs, outputs, strict=True))
+
+    def extra_repr(self) -> str:
+        return repr(self.network.model)
+
+
+def _is_library(source: str | Path) -> bool:
+    """Rather than a spec."""
+    if "\n" in str(source):
+        return False
+    return Path(source).suffix == SUFFIX or Path(source).is_dir()
