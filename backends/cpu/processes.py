@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import struct
+import sys
 import threading
 import time
 import warnings
@@ -23,11 +24,12 @@ _PATIENCE = 30.0  # seconds for a helper's last piece; then it is taken for stuc
 def side_by_side(work: Callable[[int], None], count: int) -> None:
     """`work(n)` for every n in 0..count, each in this process or in a forked helper.
 
-    Helpers are taken only while no other Python thread runs, which could hold a lock at the fork.
+    Helpers are taken only while no other Python thread runs, which could hold a lock at the fork,
+    nor any of JAX, whose threads do.
     A helper that fails changes nothing: what it did not finish is done here, with its errors.
     """
     processes = min(usable_cores(), count)
-    alone = threading.active_count() == 1 and hasattr(os, "fork")
+    alone = threading.active_count() == 1 and "jax" not in sys.modules and hasattr(os, "fork")
     if processes < 2 or not alone or count > _MOST_PIECES:
         for piece in range(count):
             work(piece)

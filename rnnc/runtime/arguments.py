@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.runtime.manifest import Affine, Manifest, Port
+from rnnc.runtime.manifest import Affine, DType, Manifest, Port
 from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, Array, Ints
 from rnnc.runtime.ports import batch_before, batch_last, dim_text, grid_shape, shape_text
 
 _MOST = int(np.iinfo(np.int32).max)  # kernels take lengths as int32
+KINDS: dict[DType, str] = {"real": "fiub", "int": "iu", "bool": "b"}  # NumPy's, that are taken
 Lengths = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 
@@ -91,8 +92,7 @@ def formed(port: Port, value: npt.ArrayLike, batch_first: bool) -> Array:
         and array.ndim == place + len(port.shape) - 1
     ):
         array = np.stack([array.real, array.imag], axis=place)  # how kernels know complex inputs
-    allowed = {"real": "fiub", "int": "iu", "bool": "b"}[port.dtype]
-    if array.dtype.kind not in allowed:
+    if array.dtype.kind not in KINDS[port.dtype]:
         message = f"input '{port.name}' holds {array.dtype} but must hold {port.dtype} values"
         raise error("RNN733", message)
     wanted = len(port.dims) + 1 + len(port.shape)
@@ -217,11 +217,7 @@ def row_lengths(
     if isinstance(given, Mapping):
         named = dict(given)
     elif given is not None:
-        if len(manifest.extents) != 1:
-            known = ", ".join(manifest.extents) or "none"
-            message = f"lengths need the name of their extent: the model has {known}"
-            raise error("RNN734", message, "give a dict:  lengths={'T': ...}")
-        named = {manifest.extents[0]: given}
+        named = {only_extent(manifest): given}
     for name in named:
         if name not in manifest.extents:
             raise error("RNN734", f"lengths for '{name}', which is no run-time extent")
@@ -231,6 +227,15 @@ def row_lengths(
         else np.full(batch, extents[name], np.int32)
         for name in manifest.extents
     }
+
+
+def only_extent(manifest: Manifest) -> str:
+    """What lengths without a name are lengths of. Raises RNN734."""
+    if len(manifest.extents) != 1:
+        known = ", ".join(manifest.extents) or "none"
+        message = f"lengths need the name of their extent: the model has {known}"
+        raise error("RNN734", message, "give a dict:  lengths={'T': ...}")
+    return manifest.extents[0]
 
 
 def _own(name: str, given: npt.ArrayLike, extent: int, batch: int) -> Ints:

@@ -46,6 +46,15 @@ class Entry:
         self._workspace.restype = ctypes.c_int64
         self._workspace.argtypes = [ctypes.c_void_p]
 
+    @property
+    def address(self) -> int:
+        """Of the function itself, for callers that are no Python."""
+        return ctypes.cast(self._run, ctypes.c_void_p).value or 0
+
+    def pool(self, threads: int) -> int:
+        """The address of the thread pool for a call with so many threads, or 0."""
+        return (self._pool.value or 0) if threads > 1 else 0
+
     def workspace(self, sizes: ctypes.Array[ctypes.c_int64]) -> int:
         """How many bytes of workspace a call of these sizes wants."""
         found: int = self._workspace(sizes)

@@ -119,7 +119,7 @@ class BoundModel:
     def __init__(self, model: Model, params: Mapping[str, npt.ArrayLike]) -> None:
         self.model = model
         given = checked(model.manifest, params)
-        self._weights = bound(model.manifest, model.library, given, _processors())
+        self._weights = bound(model.manifest, model.library, given, processors())
         self._addresses = [address(array) for array in self._weights]
         # Values of ints are checked in every call, so frames say nothing of them.
         self._remembers = all(port.range is None for port in model.manifest.inputs)
@@ -166,7 +166,7 @@ class BoundModel:
 
         Raises DiagnosticError (RNN73x) for what does not fit; nothing is computed then.
         """
-        count = _thread_count(threads)
+        count = thread_count(threads)
         plain = lengths is None and resets is None and not extents and self._remembers
         key = layout_key(inputs, batch_first) if plain else None
         try:
@@ -276,16 +276,17 @@ class BoundModel:
 
 
 @cache
-def _processors() -> int:
+def processors() -> int:
     """How many this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _thread_count(threads: int | None) -> int:
+def thread_count(threads: int | None) -> int:
+    """How many threads a call may have. Raises RNN737."""
     if threads is None:
-        return _processors()
+        return processors()
     try:
         count = operator.index(threads)
     except TypeError:
