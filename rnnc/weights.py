@@ -3,7 +3,8 @@
 float32: as they are given. bf16: rounded to the nearest bfloat16 when they are bound (half the
 bytes) and widened again in registers; everything else stays in float32. int8: each row of weights
 is divided by a scale and rounded to integers from -127 to 127, and so is what it is multiplied
-with, at each product; products are summed exactly.
+with, at each product; products are summed exactly. sparse: as they are given, but zeros are neither
+stored nor multiplied wherever enough of them stand together.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Literal, get_args
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
-WeightType = Literal["float32", "bf16", "int8"]
+WeightType = Literal["float32", "bf16", "int8", "sparse"]
 
-BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2, "int8": 1}
+# Of sparse weights it is what one of ten costs, with its place.
+BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2, "int8": 1, "sparse": 1}
 
 
 def check_weight_type(name: str) -> None:

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from safetensors.numpy import save
 
+from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.passes.stream_steps import Refusal
 from rnnc.plan.plan import Plan
 from rnnc.plan.stream import Stream
@@ -49,8 +50,13 @@ def c_library(
 ) -> dict[str, bytes]:
     """The files of the library by their path; with `params` the weights are in it.
 
-    Raises RNN72x for parameters that do not fit and RNN702 for what the C compiler says.
+    Raises RNN705 for sparse weights, RNN72x for parameters that do not fit and RNN702 for what the
+    C compiler says.
     """
+    if plan.weights == "sparse":
+        message = "a C library does not store weights as 'sparse'"
+        hints = ("leave --weights away: they stay in float32",)
+        raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
     about = manifest(plan, target, origin)
     plans = stream if isinstance(stream, Stream) else None
     streamed = None if plans is None else steps(plan, plans, target)

@@ -21,15 +21,16 @@ from .layout import Environment, Layout, bound, polynomial, volume
 from .microkernel import Factor as TileFactor
 from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
 from .packing import Factor, Products, products
+from .sparse import SparseMultiply, has_lookup
 from .target import CpuTarget
 from .tiles import PassTile, RowTile
 from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
-from .words import INT8
+from .words import INT8, SPARSE
 
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
 
 Used = dict[
-    str, Multiply | QuantizedMultiply | Quantize
+    str, Multiply | QuantizedMultiply | Quantize | SparseMultiply
 ]  # the functions that kernels call, by name
 
 
@@ -338,18 +339,23 @@ class KernelEmitter:
         form = self.layout.word
         dot = Dot.of(self.target)
         parts = dot.parts if form == INT8 else form.group
-        rows = min(most, *(rows_that_fit(width, self.target, parts) for width in widths))
+        if form == SPARSE:
+            rows = min(most, SparseMultiply.most_rows(self.target))
+        else:
+            rows = min(most, *(rows_that_fit(width, self.target, parts) for width in widths))
         passes: list[PassTile] = []
         for step, width in zip(found.passes, widths, strict=True):
             shape = Tile(rows, width, self.lanes)
             panels = tuple(
                 Panels(together, factor.prefetch if self.single else 0) for factor in step.factors
             )
-            multiply: Multiply | QuantizedMultiply = (
-                QuantizedMultiply(shape, panels, dot)
-                if form == INT8
-                else Multiply(shape, panels, form)
-            )
+            multiply: Multiply | QuantizedMultiply | SparseMultiply
+            if form == INT8:
+                multiply = QuantizedMultiply(shape, panels, dot)
+            elif form == SPARSE:
+                multiply = SparseMultiply(shape, panels, has_lookup(self.target))
+            else:
+                multiply = Multiply(shape, panels, form)
             self.used.update({needed.name: needed for needed in multiply.needs})
             factors = tuple(
                 self.tile_factor(factor, found, env, tile, rows) for factor in step.factors
@@ -366,7 +372,9 @@ class KernelEmitter:
         if self.layout.word == INT8 and factor.depth > MOST_DEPTH:
             message = f"a product of {factor.depth} int8 weights: sums hold {MOST_DEPTH}"
             raise DiagnosticError([Diagnostic("RNN703", message)])
-        panel = self.layout.word.rows(factor.depth) * len(factor.gates) * found.columns
+        panel = len(factor.gates) * found.width
+        if self.layout.word != SPARSE:  # of which there is an entry for each vector
+            panel *= self.layout.word.rows(factor.depth) * self.lanes
         index: Expr = int64(0)
         for loop in factor.loops:
             index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))

@@ -29,6 +29,7 @@ from rnnc.version import VERSION
 from .layout import inner_shape, passed
 from .packing import Factor
 from .program import packed, shapes
+from .sparse import window
 from .target import CpuTarget, llvm_features
 from .words import Word, word
 
@@ -84,10 +85,9 @@ def weights(
     plan: Plan, target: CpuTarget, numbers: dict[str, int]
 ) -> tuple[tuple[int, ...], tuple[Pack, ...]]:
     """What an entry point takes: the numbers of stored arrays, and packs."""
-    lanes = target.lanes("float32")
     taken = tuple(numbers[buffer.name] for buffer in passed(plan) if buffer.role == "param")
     form = word(plan.weights)
-    packs = (pack(*found, numbers, lanes, form) for found in packed(plan, target))
+    packs = (pack(*found, numbers, target, form) for found in packed(plan, target))
     return taken, tuple(packs)
 
 
@@ -169,9 +169,10 @@ def pack(
     tiles: int,
     factor: Factor,
     numbers: dict[str, int],
-    lanes: int,
+    target: CpuTarget,
     form: Word,
 ) -> Pack:
+    lanes = target.lanes("float32")
     vectors = -(-kernel.shape[-1] // lanes)
     return Pack(
         tuple((loop.name, loop.lower, loop.upper) for loop in factor.loops),
@@ -193,6 +194,8 @@ def pack(
         vectors // tiles * lanes,
         form.weights,
         form.group,
+        lanes,
+        window(target),
     )
 
 

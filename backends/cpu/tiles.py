@@ -10,6 +10,7 @@ from .integers import QuantizedMultiply
 from .layout import Environment, Layout
 from .microkernel import Factor, Multiply
 from .packing import Pass, Products
+from .sparse import SparseMultiply
 from .tir import Buffer, Builder, Expr, int64, load
 
 
@@ -18,7 +19,7 @@ class PassTile:
     """One pass on a tile: `sums[row][tile][slot][vector]`."""
 
     step: Pass
-    multiply: Multiply | QuantizedMultiply
+    multiply: Multiply | QuantizedMultiply | SparseMultiply
     factors: tuple[Factor, ...]
     sums: Buffer
 

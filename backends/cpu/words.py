@@ -49,7 +49,8 @@ class Word:
 
 FLOAT32, BF16 = Word("float32", 1, "float32"), Word("bf16", 2, "int32")
 INT8 = Word("int8", 4, "int32", scaled=True)
+SPARSE = Word("sparse", 1, "int32")
 
 
 def word(weights: WeightType) -> Word:
-    return next(form for form in (FLOAT32, BF16, INT8) if form.weights == weights)
+    return next(form for form in (FLOAT32, BF16, INT8, SPARSE) if form.weights == weights)

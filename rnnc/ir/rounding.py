@@ -20,7 +20,7 @@ _INT8_TINY = 2.0**-100  # rows without anything as large are zero
 
 def rounding(weights: WeightType) -> Rounding | None:
     """None where nothing is rounded."""
-    return {"float32": None, "bf16": _bf16, "int8": _int8}[weights]
+    return {"float32": None, "bf16": _bf16, "int8": _int8, "sparse": None}[weights]
 
 
 def weight_position(graph: Graph, node: Node) -> int | None:

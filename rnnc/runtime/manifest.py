@@ -120,7 +120,8 @@ class Pack:
     Row `tile*lanes + lane`, column k of gate g stands at [tile, k // group, g, lane, k % group];
     rows beyond the block's and columns beyond `depth` are zero. Stored as `type`: bf16 is the upper
     half of a float32; of int8 one more step holds the scale of each row, a float32 in place of the
-    four weights of a group.
+    four weights of a group. sparse packs have a layout of their own (rnnc/runtime/sparse.py), with
+    vectors of `vector` rows and windows of `window` values.
     """
 
     loops: tuple[tuple[str, int, int], ...]
@@ -130,6 +131,8 @@ class Pack:
     lanes: int
     type: WeightType
     group: int
+    vector: int
+    window: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ STORED: dict[WeightType, np.dtype[np.generic]] = {
     "float32": np.dtype(np.float32),
     "bf16": np.dtype(np.uint16),
     "int8": np.dtype(np.int8),
+    "sparse": np.dtype(np.int32),
 }
 # What NumPy raises for lists of uneven length, tensors on a GPU or with a gradient, and the like.
 NOT_AN_ARRAY = (ValueError, TypeError, RuntimeError)

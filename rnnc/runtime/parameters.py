@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, Prepared, affine
 from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, STORED, Array, aligned_zeros
 from rnnc.runtime.rounding import bfloat16, quantized
+from rnnc.runtime.sparse import sparse
 
 
 def stacked_path(template: str) -> str:
@@ -164,6 +166,8 @@ def packed(packs: Sequence[Pack], stored: Sequence[Points]) -> tuple[Array, ...]
 
 
 def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
+    if pack.type == "sparse":
+        return _sparse(pack, stored)
     sizes = tuple(upper - lower for _, lower, upper in pack.loops)
     steps = -(-pack.depth // pack.group)
     scaled = pack.type == "int8"
@@ -187,6 +191,14 @@ def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
                         _fill(tiles, codes)
                         _fill(tiles[:, steps:].view(np.float32), scales[:, None])
     return result
+
+
+def _sparse(pack: Pack, stored: Sequence[Points]) -> Array:
+    """As packed in float32, but vector by vector."""
+    plain = _pack(replace(pack, type="float32"), stored)
+    tiles = plain.reshape(-1, pack.depth, len(pack.gates), pack.lanes // pack.vector, pack.vector)
+    vectors = tiles.transpose(0, 2, 3, 4, 1).reshape(-1, pack.vector, pack.depth)
+    return sparse(np.asarray(vectors, np.float32), pack.window)
 
 
 def _fill(tiles: Array, matrix: Array) -> None:

@@ -85,7 +85,7 @@ def test_a_hint_that_is_no_extent(rnnc: Rnnc, tmp_path: Path) -> None:
     assert "--hint S: the run-time extents here are T" in result.err
 
 
-@pytest.mark.parametrize("weights", ["float32", "bf16", "int8"])
+@pytest.mark.parametrize("weights", ["float32", "bf16", "int8", "sparse"])
 def test_how_weights_are_stored(rnnc: Rnnc, weights: str) -> None:
     path = str(standard_source("stacked").name)
     arguments = ("explain", path, "--model", "stacked_lstm", "-D", "X=4,H=4,L=2")

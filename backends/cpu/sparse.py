@@ -1,0 +1,213 @@
+"""Products of weights of which many are zero: only the others are read and multiplied.
+
+A vector of columns shares a list of *groups*. A group looks at a window of neighbouring values of
+the left operand and takes up to `STEPS` weights of each column there: a value is picked by its
+place in the window, which is one instruction where registers can be looked up in (AVX-512). Windows
+overlap: each begins at the first k that some column still lacks, so that columns with few weights
+wait for none but the fullest one. A vector without enough zeros is stored whole. What stands where
+in a pack is said in rnnc/runtime/sparse.py.
+
+    for group in vector:                       window: values of left, from start[group] on
+        for step: acc += pick(window, place[group, step]) * weight[group, step]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvm import tirx
+
+from rnnc.runtime.sparse import HEADER, STEPS
+
+from .microkernel import Accumulators, Factor, Panels, Tile
+from .target import CpuTarget
+from .tir import (
+    Buffer,
+    Builder,
+    Expr,
+    Function,
+    address,
+    int32,
+    int64,
+    intrinsic,
+    lanes_of,
+    load,
+    multiply_add,
+    quotient,
+    splat,
+    with_lanes,
+)
+
+_PLACE_BITS = 8
+_SUMS = 4  # accumulators that a column of few rows needs: additions wait for one another
+
+
+@dataclass(frozen=True, slots=True)
+class SparseMultiply:
+    """As `Multiply`, with sparse weights; `in_registers`: a window is two vectors of registers.
+
+    int32_t name(int64_t rows, float *sums,
+                 {const float *left, const int64_t *offsets, const int32_t *weights,
+                  int64_t depth} for each factor)
+    """
+
+    tile: Tile
+    factors: tuple[Panels, ...]
+    in_registers: bool
+
+    @staticmethod
+    def most_rows(target: CpuTarget) -> int:
+        """How many rows the registers hold: of each a window and a sum."""
+        return max(1, (target.vector_registers - 4) // (3 if has_lookup(target) else 2))
+
+    @property
+    def name(self) -> str:
+        return f"rnnc_multiply_sparse_{self.tile.rows}x{self.tile.vectors}_{len(self.factors)}"
+
+    @property
+    def needs(self) -> tuple[SparseMultiply]:
+        return (self,)
+
+    def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
+        """The sums of `rows` rows, to `sums`."""
+        arguments = [int64(rows), address(sums, 0)]
+        for factor in factors:
+            arguments += [address(factor.left, 0), address(factor.offsets, 0)]
+            arguments += [address(factor.weights, factor.start), factor.count]
+        b.call(self.name, *arguments)
+
+    def function(self) -> Function:
+        b = Builder(self.name)
+        rows, sums = b.scalar("rows"), b.pointer("sums")
+        operands = [
+            SparseOperands(
+                b.pointer(f"left{number}"),
+                b.pointer(f"offsets{number}", "int64"),
+                b.pointer(f"weights{number}", "int32"),
+                b.scalar(f"depth{number}"),
+            )
+            for number in range(len(self.factors))
+        ]
+        for height in range(self.tile.rows, 0, -1):
+            with b.when(tirx.EQ(rows, int64(height))), b.loop(0, self.tile.vectors) as vector:
+                column = Column(b, self, height)
+                for operand in operands:
+                    column.add(operand, vector)
+                column.store(sums, vector)
+        return b.finish()
+
+
+def window(target: CpuTarget) -> int:
+    """How many values a place can be among."""
+    return 2 * target.lanes("float32") if has_lookup(target) else 1 << _PLACE_BITS
+
+
+def has_lookup(target: CpuTarget) -> bool:
+    """Whether one instruction picks values out of two vectors of registers."""
+    return target.architecture == "x86_64" and target.vector_bytes == 64
+
+
+@dataclass(frozen=True, slots=True)
+class SparseOperands:
+    """The parameters of `SparseMultiply` for one factor."""
+
+    left: Buffer
+    offsets: Buffer
+    weights: Buffer
+    depth: Expr
+
+
+class Column:
+    """The sums of one vector of columns and `rows` rows; few rows have several sums each."""
+
+    def __init__(self, b: Builder, kind: SparseMultiply, rows: int) -> None:
+        self.b, self.kind, self.rows, self.lanes = b, kind, rows, kind.tile.lanes
+        self.parts = max(1, _SUMS // rows)
+        self.sums = Accumulators(b, Tile(rows, self.parts, self.lanes))
+
+    def add(self, given: SparseOperands, vector: Expr) -> None:
+        """One factor: groups, or the weights of a whole vector."""
+        b = self.b
+        rows = [b.let(load(given.offsets, row), "at") for row in range(self.rows)]
+        begin = b.let(vector + int64(load(given.weights, vector)), "begin")
+        groups = b.let(int64(load(given.weights, begin)), "groups")
+        length = b.let(int64(load(given.weights, begin + int64(1))), "length")
+        first = b.let(begin + length, "first")
+        some = tirx.GT(given.depth, int64(0))
+        lists = tirx.And(some, tirx.GE(groups, int64(0)))
+        with b.when(lists), b.loop(0, groups, name="g") as group:
+            self.group(given, rows, begin, first, group)
+        with b.when(tirx.LT(groups, int64(0))):
+            self.whole(given, rows, first)
+
+    def group(
+        self, given: SparseOperands, rows: Sequence[Expr], begin: Expr, first: Expr, group: Expr
+    ) -> None:
+        b, lanes = self.b, self.lanes
+        at = b.let(first + group * int64((1 + STEPS) * lanes), "group")
+        start = b.let(int64(load(given.weights, begin + group + int64(HEADER))), "start")
+        windows = [Window(b, self.kind, given.left, b.let(row + start), lanes) for row in rows]
+        places = b.let(load(given.weights, at, lanes), "places")
+        for step in range(STEPS):
+            shifted = b.let(places >> splat(int32(_PLACE_BITS * step), lanes), "place")
+            weight = self.weights(given, at + int64((1 + step) * lanes))
+            for row, window in enumerate(windows):
+                self.accumulate(row, step, window.pick(shifted), weight)
+
+    def whole(self, given: SparseOperands, rows: Sequence[Expr], first: Expr) -> None:
+        """Every weight, `parts` values of k in a turn."""
+        b, parts = self.b, self.parts
+        turns = b.let(quotient(given.depth, parts), "turns")
+
+        def step(k: Expr, part: int) -> None:
+            weight = self.weights(given, first + k * int64(self.lanes))
+            for row, at in enumerate(rows):
+                value = b.let(splat(load(given.left, at + k), self.lanes), "a")
+                self.accumulate(row, part, value, weight)
+
+        with b.loop(0, turns, name="turn") as turn:
+            for part in range(parts):
+                step(b.let(turn * int64(parts) + int64(part), "k"), part)
+        if parts > 1:
+            with b.loop(turns * int64(parts), given.depth, name="k") as k:
+                step(k, 0)
+
+    def weights(self, given: SparseOperands, at: Expr) -> Expr:
+        bits = load(given.weights, at, self.lanes)
+        return self.b.let(tirx.reinterpret(with_lanes("float32", self.lanes), bits), "w")
+
+    def accumulate(self, row: int, step: int, value: Expr, weight: Expr) -> None:
+        part = step % self.parts
+        self.sums.set(row, part, multiply_add(value, weight, self.sums.get(row, part)))
+
+    def store(self, sums: Buffer, vector: Expr) -> None:
+        """All sums, each into its row."""
+        for row in range(self.rows):
+            total = self.sums.get(row, 0)
+            for part in range(1, self.parts):
+                total = self.b.let(total + self.sums.get(row, part), "sum")
+            at = (int64(row * self.kind.tile.vectors) + vector) * int64(self.lanes)
+            self.b.store(sums, at, total)
+
+
+class Window:
+    """Neighbouring values of one row of the left operand, from `start` on."""
+
+    def __init__(
+        self, b: Builder, kind: SparseMultiply, left: Buffer, start: Expr, lanes: int
+    ) -> None:
+        self.b, self.left, self.start = b, left, start
+        places = [start, start + int64(lanes)] if kind.in_registers else []
+        self.halves = [b.let(load(left, place, lanes), "half") for place in places]
+
+    def pick(self, places: Expr) -> Expr:
+        """The value at each place, which stands in the lowest bits."""
+        b, lanes = self.b, lanes_of(places)
+        if self.halves:  # looks at as many bits as a place has there
+            low, high = self.halves
+            name = "llvm.x86.avx512.vpermi2var.ps.512"
+            return b.let(intrinsic(name, with_lanes("float32", lanes), low, places, high), "a")
+        masked = places & splat(int32((1 << _PLACE_BITS) - 1), lanes)
+        index = tirx.Cast(with_lanes("int64", lanes), masked) + splat(self.start, lanes)
+        return b.let(tirx.BufferLoad(self.left, [index]), "a")
