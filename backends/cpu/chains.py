@@ -136,22 +136,23 @@ class Chains:
             here[name] = self.b.let(self.firsts[position] + digit, name)
         return here
 
-    def place(self, number: Expr) -> tuple[dict[str, Expr], Expr, Lanes | None]:
-        """Element axes, row and lanes of one chain of a point."""
+    def place(self, number: Expr) -> tuple[dict[str, Expr], Lanes | None]:
+        """Element axes and lanes of one of the vectors of a row."""
         here: dict[str, Expr] = {}
         shape, lanes = self.kernel.shape, None
         if not shape:
-            return here, number, None
+            return here, None
         sizes = [*shape[:-1], -(-shape[-1] // self.lanes)]
-        for axis in range(len(sizes) - 1, -1, -1):
+        for axis in range(len(sizes) - 1, 0, -1):
             name = ex.element(axis)
             here[name] = self.b.let(remainder(number, sizes[axis]), name)
             number = self.b.let(quotient(number, sizes[axis]), "rest")
+        here[ex.element(0)] = number
         if self.lanes > 1:
             axis_name = ex.element(len(shape) - 1)
             base = self.b.let(here.pop(axis_name) * int64(self.lanes), "base")
             lanes = Lanes(axis_name, base, self.lanes, shape[-1])
-        return here, number, lanes
+        return here, lanes
 
     # ---- how they run -------------------------------------------------------------------------
 
@@ -171,9 +172,9 @@ class Chains:
             for ahead in range(together):
                 number = tirx.Min(item * int64(together) + int64(ahead), count - int64(1))
                 number = b.let(number, "chain")
-                inside, row, lanes = self.place(remainder(number, self.vectors))
+                inside, lanes = self.place(remainder(number, self.vectors))
                 env = {**self.env, **self.point(quotient(number, self.vectors)), **inside}
-                chain = Chain(env, row, lanes, self.carried(1))
+                chain = Chain(env, int64(0), lanes, self.carried(1))
                 self.start(chain)
                 chains.append(chain)
             with ExitStack() as stack:
@@ -222,7 +223,7 @@ class Chains:
         slot: Expr,
         carried: Mapping[str, Variable],
     ) -> Chain:
-        inside, _, lanes = self.place(vector)
+        inside, lanes = self.place(vector)
         own = {name: variable.slot(slot) for name, variable in carried.items()}
         return Chain({**env, **inside}, row, lanes, own)
 
