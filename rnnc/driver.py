@@ -288,6 +288,18 @@ class Compilation:
             make_folder((folder / path).parent)
             write_bytes(folder / path, data)
 
+    def onnx(self, weights: Path | None) -> bytes:
+        """The model as ONNX; without `weights`, parameters are drawn as the spec says."""
+        from rnnc.arrays import read_arrays
+        from rnnc.exporters.onnx import export_onnx
+        from rnnc.exporters.parameters import drawn, parameters
+        from rnnc.passes.pipeline import before_export
+
+        require_sizes(self.graph)
+        graph = run_passes(self.graph, before_export())
+        found = drawn(graph) if weights is None else parameters(graph, read_arrays(weights))
+        return bytes(export_onnx(graph, found).SerializeToString())
+
     def build(self, path: Path) -> None:
         """Writes the artifact. Whole or not at all."""
         from rnnc.runtime.artifact import write

@@ -37,6 +37,16 @@ def before_division() -> tuple[Pass, ...]:
     )
 
 
+def before_export() -> tuple[Pass, ...]:
+    """What makes a graph ready to be written in another language, near to what the spec says."""
+    return (
+        BindSizes(),
+        SplitComplex(),  # ONNX has no arithmetic of complex numbers
+        EliminateDead(),
+        ResolveReads(),
+    )
+
+
 def pipeline() -> tuple[Pass, ...]:
     return (
         BindSizes(),  # first: every later pass may compare and count sizes

@@ -1,0 +1,5 @@
+"""A spec as an ONNX model: whole-sequence operators, and a Scan for every recurrence."""
+
+from .exporter import export_onnx
+
+__all__ = ["export_onnx"]

@@ -1,0 +1,169 @@
+"""Exported models in ONNX Runtime, held against the oracles of every architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnc import driver
+from rnnc.arrays import write_arrays
+from rnnc.cli.guard import run_guarded
+from rnnc.diagnostics import DiagnosticError, Source
+from rnnc.exporters.onnx import export_onnx
+from rnnc.exporters.parameters import drawn, parameters
+from rnnc.ir.graph import Graph
+from rnnc.ir.signature import param_signature
+from rnnc.passes.pipeline import before_export
+from tests.oracles.arrays import Array, Arrays
+from tests.oracles.case import Case
+from tests.oracles.cases import CASES
+from tests.tolerance import assert_close
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+BATCH = 3
+_QUICK = """
+elman_network stacked_lstm bidirectional-gru dilated-gru clockwork-uneven mdlstm_2d bahdanau_decoder
+qrnn seq2seq_greedy urnn_network
+"""
+QUICK = _QUICK.split()
+# An index that is a value, or a recurrence that reads all its past.
+_REFUSED = """
+recursive_nn treelstm_nary treelstm_childsum treelstm_kary treelstm_constituency memory_network
+neural_stack_rnn neural_deque_rnn neural_queue_rnn
+"""
+REFUSED = _REFUSED.split()
+EXPORTED = [
+    pytest.param(case, marks=() if case.name in QUICK else pytest.mark.slow, id=case.name)
+    for case in CASES
+    if case.name not in REFUSED
+]
+
+
+def compilation(case: Case) -> driver.Compilation:
+    text = case.text or driver.standard_source(case.file).text
+    source = Source(f"{case.file}.rnn", text)
+    return driver.Compilation(source, driver.Request(case.model, case.statics))
+
+
+def session(model: Any) -> Any:
+    onnx.checker.check_model(model, full_check=True)
+    return runtime.InferenceSession(model.SerializeToString())
+
+
+def apart(array: Array, own: int) -> Array:
+    """A complex array by its parts, along a new first one of its own axes."""
+    if not np.iscomplexobj(array):
+        return array
+    return np.stack([array.real, array.imag], array.ndim - own)
+
+
+def run(case: Case) -> None:
+    source = compilation(case).graph
+    graph = driver.run_passes(source, before_export())
+    params = case.draw_params(param_signature(source, case.sizes))
+    made = session(export_onnx(graph, parameters(graph, params)))
+    for sizes in (case.sizes, case.with_extents(max(case.least, 1))):
+        inputs = case.draw_inputs(sizes, BATCH, seed=1)
+        expected = case.expected(Arrays(params), inputs, sizes, None)
+        given = {}
+        for entry in made.get_inputs():
+            array = inputs.get(entry.name)
+            array = np.asarray(sizes[entry.name]) if array is None else array
+            given[entry.name] = single(array, rank(graph, entry.name))
+        found = made.run(None, given)
+        for entry, array in zip(made.get_outputs(), found, strict=True):
+            value = expected[entry.name]
+            own = next(graph[o.node].type.rank for o in graph.outputs if o.name == entry.name)
+            value = apart(value, own - 1)
+            dtype = np.float32 if value.dtype == np.float64 else value.dtype
+            assert_close(array, value, dtype, sum(sizes[name] for name in case.extents))
+
+
+def single(array: Array, own: int) -> Array:
+    array = apart(array, own - 1)
+    return array.astype({"f": np.float32, "i": np.int64}.get(array.dtype.kind, array.dtype))
+
+
+def rank(graph: Graph, name: str) -> int:
+    return next((n.type.rank for n in graph.inputs() if n.op["name"] == name), 0)
+
+
+@pytest.mark.parametrize("case", EXPORTED)
+def test_equations(case: Case) -> None:
+    run(case)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_onnx_cannot_say_is_refused_with_its_place(name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    graph = driver.run_passes(compilation(case).graph, before_export())
+    params = drawn(graph)
+    with pytest.raises(DiagnosticError) as caught:
+        export_onnx(graph, params)
+    [found] = caught.value.diagnostics
+    assert found.code == "RNN604"
+    assert found.span is not None
+
+
+def test_names() -> None:
+    assert {*QUICK, *REFUSED} <= {case.name for case in CASES}
+
+
+# ---- the form of what is made -----------------------------------------------------------------
+
+
+def exported(file: str, model: str, **sizes: int) -> Any:
+    request = driver.Request(model, sizes)
+    made = driver.Compilation(driver.standard_source(file), request)
+    return onnx.load_from_string(made.onnx(None))
+
+
+def operators(graph: Any) -> list[str]:
+    return [node.op_type for node in graph.node]
+
+
+def bodies(graph: Any) -> list[Any]:
+    return [
+        a.g for node in graph.node if node.op_type == "Scan" for a in node.attribute if a.g.node
+    ]
+
+
+def test_products_of_inputs_are_outside_the_scan() -> None:
+    model = exported("elman", "elman_network", X=3, H=4, Y=2)
+    [body] = bodies(model.graph)
+    assert operators(body).count("MatMul") == 1
+    assert operators(model.graph).count("MatMul") == 2
+
+
+def test_every_layer_has_a_scan_and_every_dim_one_inside() -> None:
+    assert len(bodies(exported("stacked", "stacked_lstm", X=3, H=4, L=3).graph)) == 3
+    [rows] = bodies(exported("md_rnn", "mdrnn_2d", X=3, H=4).graph)
+    [columns] = bodies(rows)
+    assert not bodies(columns)
+
+
+# ---- command line -----------------------------------------------------------------------------
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(0)
+    shapes = {"elman.W": (4, 3), "elman.U": (4, 4), "elman.b": (4,), "V": (2, 4), "b_y": (2,)}
+    weights = {name: random.normal(size=shape) for name, shape in shapes.items()}
+    write_arrays(tmp_path / "w.npz", weights)
+    path = tmp_path / "elman.onnx"
+    spec = str(driver.standard_source("elman").name)
+    arguments = ["export", spec, "-D", "X=3,H=4,Y=2", "-o", str(path)]
+    assert run_guarded([*arguments, "--to", "onnx", "-p", str(tmp_path / "w.npz")]) == 0
+    initializers = {entry.name: entry for entry in onnx.load(path).graph.initializer}
+    array = onnx.numpy_helper.to_array(initializers["elman.U"])
+    assert_close(array, weights["elman.U"], np.float32)
+    write_arrays(tmp_path / "w.npz", {**weights, "V": np.zeros((4, 2)), "more": np.zeros(1)})
+    assert run_guarded([*arguments, "-p", str(tmp_path / "w.npz")]) == 1
+    report = capsys.readouterr().err
+    assert "RNN723" in report
+    assert "RNN722" in report
