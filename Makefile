@@ -3,6 +3,7 @@
 #   make demo    compiles a stacked LSTM, checks it, times it
 #   make test    runs the tests
 #   make bench   times networks against torch, JAX, ONNX Runtime and OpenVINO
+#   make cells   writes docs/cells.md, the page of the standard library, and its pictures
 #
 # They set up a virtual environment first; VENV says where, PYTHON with which interpreter.
 
@@ -15,10 +16,10 @@ BIN := $(VENV)/bin
 # CPU build of torch is named on purpose; the default build brings gigabytes of CUDA libraries.
 TORCH := torch==2.13.0+cpu
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench cells clean
 
 help:
-	@sed -n '3,7s/^#\s\{0,3\}//p' Makefile
+	@sed -n '3,8s/^#\s\{0,3\}//p' Makefile
 
 demo: $(VENV)/rnnc-installed
 	@$(BIN)/rnnc demo examples/stacked_lstm.rnn
@@ -34,6 +35,9 @@ lint: $(VENV)/rnnc-test-installed
 bench: $(VENV)/rnnc-bench-installed
 	$(BIN)/python benchmarks/peers.py --threads 2 --output $(VENV)/peers-2.json
 	$(BIN)/python benchmarks/peers.py --threads 1 --output $(VENV)/peers-1.json
+
+cells: $(VENV)/rnnc-test-installed
+	$(BIN)/python -m docs.generate_cells
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
