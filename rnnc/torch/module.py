@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -66,6 +66,7 @@ class Module(torch.nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws all parameters anew."""
+        self._owners: dict[str, tuple[torch.nn.Module, str]] = {}
         seed = int(torch.randint(2**31, ()).item())
         for path, array in random_parameters(self.network.manifest, seed).items():
             *owners, name = path.split(".")
@@ -77,6 +78,7 @@ class Module(torch.nn.Module):
             values = torch.from_numpy(array)
             parameter = torch.nn.Parameter(values, requires_grad=values.is_floating_point())
             place.register_parameter(name, parameter)
+            self._owners[path] = place, name
 
     def forward(
         self,
@@ -112,12 +114,17 @@ class Module(torch.nn.Module):
         outputs = call(
             self.network,
             given,
-            [self.get_parameter(path) for path in self.network.parameters],
+            self._values(),
             [own.get(name) for name in known],
             [(extents or {}).get(name, -1) for name in known],
             self.batch_first,
         )
         return dict(zip(self.network.outputs, outputs, strict=True))
+
+    def _values(self) -> list[torch.Tensor]:
+        """All parameters in the network's order: without `get_parameter`, which is slow."""
+        owners = [self._owners[path] for path in self.network.parameters]
+        return [cast(torch.Tensor, owner._parameters[name]) for owner, name in owners]
 
     def extra_repr(self) -> str:
         return repr(self.network.model)
