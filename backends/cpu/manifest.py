@@ -29,7 +29,7 @@ from rnnc.version import VERSION
 from .layout import inner_shape, passed
 from .packing import Factor
 from .program import packed, shapes
-from .sparse import window
+from .sparse import window, worth_listing
 from .target import CpuTarget, llvm_features
 from .words import Word, word
 
@@ -196,6 +196,7 @@ def pack(
         form.group,
         lanes,
         window(target),
+        worth_listing(target),
     )
 
 

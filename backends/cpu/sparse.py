@@ -2,7 +2,7 @@
 
 A vector of columns shares a list of *groups*. A group looks at a window of neighbouring values of
 the left operand and takes up to `STEPS` weights of each column there: a value is picked by its
-place in the window, which is one instruction where registers can be looked up in (AVX-512). Windows
+place in the window, which is one instruction of AVX-512, a few of AVX2. Windows
 overlap: each begins at the first k that some column still lacks, so that columns with few weights
 wait for none but the fullest one. A vector without enough zeros is stored whole. What stands where
 in a pack is said in rnnc/runtime/sparse.py.
@@ -40,6 +40,9 @@ from .tir import (
 )
 
 _PLACE_BITS = 8
+_WINDOW = 64  # where values are picked from memory
+_LANES_OF_TWO = 16  # of the vectors of which one instruction looks up in two
+_SIGN = 31  # the bit by which AVX2 chooses between two values: places have it at 3
 _SUMS = 4  # accumulators that a column of few rows needs: additions wait for one another
 
 
@@ -100,12 +103,19 @@ class SparseMultiply:
 
 def window(target: CpuTarget) -> int:
     """How many values a place can be among."""
-    return 2 * target.lanes("float32") if has_lookup(target) else 1 << _PLACE_BITS
+    return 2 * target.lanes("float32") if has_lookup(target) else _WINDOW
 
 
 def has_lookup(target: CpuTarget) -> bool:
-    """Whether one instruction picks values out of two vectors of registers."""
-    return target.architecture == "x86_64" and target.vector_bytes == 64
+    """Whether instructions pick values out of vectors in registers: AVX2 and AVX-512."""
+    return target.architecture == "x86_64" and target.vector_bytes >= 32
+
+
+def worth_listing(target: CpuTarget) -> float:
+    """The most steps for each k that take no longer than all weights; measured on Zen 5."""
+    if not has_lookup(target):
+        return 0.17
+    return 0.4 if target.lanes("float32") == _LANES_OF_TWO else 0.28
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +215,16 @@ class Window:
         """The value at each place, which stands in the lowest bits."""
         b, lanes = self.b, lanes_of(places)
         if self.halves:  # looks at as many bits as a place has there
-            low, high = self.halves
-            name = "llvm.x86.avx512.vpermi2var.ps.512"
-            return b.let(intrinsic(name, with_lanes("float32", lanes), low, places, high), "a")
+            return b.let(self.look_up(places, *self.halves), "a")
         masked = places & splat(int32((1 << _PLACE_BITS) - 1), lanes)
         index = tirx.Cast(with_lanes("int64", lanes), masked) + splat(self.start, lanes)
         return b.let(tirx.BufferLoad(self.left, [index]), "a")
+
+    def look_up(self, places: Expr, low: Expr, high: Expr) -> Expr:
+        lanes = lanes_of(places)
+        vector = with_lanes("float32", lanes)
+        if lanes == _LANES_OF_TWO:
+            return intrinsic("llvm.x86.avx512.vpermi2var.ps.512", vector, low, places, high)
+        halves = (intrinsic("llvm.x86.avx2.permps", vector, half, places) for half in (low, high))
+        is_high = tirx.reinterpret(vector, places << splat(int32(_SIGN - 3), lanes))
+        return intrinsic("llvm.x86.avx.blendv.ps.256", vector, *halves, is_high)

@@ -11,7 +11,7 @@ _WIDTH = 16
 _ROUNDED = {
     "bf16": "rounded when they are bound, widened in registers",
     "int8": "with a scale a row; vectors are rounded as well, at each product",
-    "sparse": "zeros are left out, where enough of them stand together",
+    "sparse": "zeros are left out where enough of them stand side by side; found when bound",
 }
 
 

@@ -1,6 +1,6 @@
 """What a compiled library says of itself: the contract between backends and the runtime.
 
-C interface of the library, for a manifest of ABI 4:
+C interface of the library, for a manifest of ABI 5:
 
     int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
                          const int64_t *sizes);
@@ -31,7 +31,7 @@ from typing import Literal
 from rnnc.runtime.records import decode
 from rnnc.weights import WeightType
 
-ABI = 4
+ABI = 5
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""
@@ -121,7 +121,8 @@ class Pack:
     rows beyond the block's and columns beyond `depth` are zero. Stored as `type`: bf16 is the upper
     half of a float32; of int8 one more step holds the scale of each row, a float32 in place of the
     four weights of a group. sparse packs have a layout of their own (rnnc/runtime/sparse.py), with
-    vectors of `vector` rows and windows of `window` values.
+    vectors of `vector` rows and windows of `window` values; vectors with more than `listed` steps
+    for each k are stored whole.
     """
 
     loops: tuple[tuple[str, int, int], ...]
@@ -133,6 +134,7 @@ class Pack:
     group: int
     vector: int
     window: int
+    listed: float
 
 
 @dataclass(frozen=True, slots=True)

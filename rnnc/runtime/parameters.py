@@ -198,7 +198,7 @@ def _sparse(pack: Pack, stored: Sequence[Points]) -> Array:
     plain = _pack(replace(pack, type="float32"), stored)
     tiles = plain.reshape(-1, pack.depth, len(pack.gates), pack.lanes // pack.vector, pack.vector)
     vectors = tiles.transpose(0, 2, 3, 4, 1).reshape(-1, pack.vector, pack.depth)
-    return sparse(np.asarray(vectors, np.float32), pack.window)
+    return sparse(np.asarray(vectors, np.float32), pack.window, pack.listed)
 
 
 def _fill(tiles: Array, matrix: Array) -> None:

@@ -23,18 +23,22 @@ from rnnc.runtime.memory import Array, aligned_zeros
 STEPS = 4  # weights of a row in a group; their places make a word
 HEADER = 2  # words before the starts
 _LINE = 16  # words of a cache line: where groups begin
-_WORTH = 0.4  # a list with more steps than so many for each k is slower than all weights
 
 Words = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
-def sparse(vectors: Floats, window: int) -> Array:
-    """The pack of [number, lanes, depth] weights: vectors in the order of the table."""
-    listed = grouped(vectors, window)
+def sparse(vectors: Floats, window: int, listed: float) -> Array:
+    """The pack of [number, lanes, depth] weights: vectors in the order of the table.
+
+    A vector is a list if that takes at most `listed` steps for each k. A window is read whole, so
+    rows must be as long.
+    """
+    depth = vectors.shape[2]
+    most = listed * depth if depth >= window else -1
     parts = [
-        _listed(starts, groups) if _pays(len(starts), window, vectors.shape[2]) else _whole(every)
-        for (starts, groups), every in zip(listed, vectors, strict=True)
+        _listed(starts, groups) if STEPS * len(starts) <= most else _whole(every)
+        for (starts, groups), every in zip(grouped(vectors, window), vectors, strict=True)
     ]
     table = _padded(len(parts))
     pack = aligned_zeros((table + sum(map(len, parts)),), np.dtype(np.int32))
@@ -45,11 +49,6 @@ def sparse(vectors: Floats, window: int) -> Array:
         words[at : at + len(part)] = part
         at += len(part)
     return pack
-
-
-def _pays(groups: int, window: int, depth: int) -> bool:
-    """A window is read whole, so a row must be as long."""
-    return groups * STEPS <= _WORTH * depth and depth >= window
 
 
 def grouped(vectors: Floats, window: int) -> Iterator[tuple[Words, Words]]:

@@ -25,6 +25,8 @@ def assembly(target: str, weights: WeightType) -> str:
         ("cpu:aarch64", "float32", [r"fmla\tv\d+\.4s"]),
         ("cpu:aarch64", "bf16", [r"fmla\tv\d+\.4s", r"shl\tv\d+\.4s, v\d+\.4s, #16"]),
         ("cpu:aarch64", "int8", [r"mla\tv\d+\.4s", r"fcvtzs\tv\d+\.4s"]),
+        ("cpu:x86-64-v3", "sparse", [r"vperm(d|ps)\t.*%ymm", r"vblendvps\t.*%ymm"]),
+        ("cpu:x86-64-v4", "sparse", [r"vperm[it]2ps\t.*%zmm"]),
         ("cpu:x86-64-v3", "float32", [r"vfmadd\w+ps\t.*%ymm"]),
         ("cpu:x86-64-v3", "bf16", [r"vfmadd\w+ps\t.*%ymm", r"vpslld\t\$16, .*%ymm"]),
         ("cpu:x86-64-v3", "int8", [r"vpmaddwd\t.*%ymm", r"vroundps|vcvtps2dq"]),

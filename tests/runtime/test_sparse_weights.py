@@ -99,7 +99,7 @@ def test_a_pack_holds_every_weight(density: float, window: int) -> None:
     random = np.random.default_rng(4)
     weights = random.normal(size=(5, 16, 99)).astype("f")
     weights *= random.random(weights.shape) < density
-    words = sparse(weights, window).view(np.int32)
+    words = sparse(weights, window, 0.4).view(np.int32)
     for number, expected in enumerate(weights):
         begin = number + words[number]
         count, length = words[begin : begin + HEADER]
@@ -122,7 +122,7 @@ def test_a_pack_holds_every_weight(density: float, window: int) -> None:
 def test_few_weights_take_little_memory() -> None:
     random = np.random.default_rng(5)
     weights = (random.normal(size=(8, 16, 256)) * (random.random((8, 16, 256)) < 0.1)).astype("f")
-    assert sparse(weights, 32).nbytes < 0.25 * weights.nbytes
+    assert sparse(weights, 32, 0.4).nbytes < 0.25 * weights.nbytes
 
 
 def test_a_c_library_refuses(tmp_path: Path) -> None:
