@@ -15,6 +15,7 @@ from rnnc.driver import LIBRARY_SUFFIX
 from rnnc.jax.call import Call, Extents
 from rnnc.jax.handler import registered
 from rnnc.jax.primitive import Array
+from rnnc.jax.weights import packed_weights
 from rnnc.runtime.arguments import only_extent
 from rnnc.runtime.binding import bound
 from rnnc.runtime.model import Model, thread_count
@@ -54,21 +55,53 @@ def function(
 
 
 class Function:
-    """A model without weights. `model` tells its parameters, inputs and outputs."""
+    """A model without weights: a pure function of parameters and inputs. `model` tells its
+    parameters, inputs and outputs."""
 
     def __init__(self, model: Model, threads: int | None = None) -> None:
         registered()
         self.model = model
         self._threads = thread_count(threads)
+        self._call = Call(model, self._threads, None)
+        self._outputs = jax.jit(self._traced, static_argnums=3)
+
+    def __call__(
+        self,
+        params: Mapping[str, Array],
+        /,
+        *,
+        lengths: Array | Mapping[str, Array] | None = None,
+        extents: Mapping[str, int] | None = None,
+        **inputs: Array,
+    ) -> dict[str, Array]:
+        """All outputs by name; axes, `lengths` and `extents` are those of `rnnc.compile`'s models.
+
+        Parameters are packed in every call, unless `bind` has done it once. Raises DiagnosticError
+        (RNN72x, RNN73x) for names, shapes and dtypes that do not fit.
+        """
+        given = _given(self._call, inputs, lengths, extents)
+        found: dict[str, Array] = self._outputs(dict(params), *given)
+        return found
 
     def bind(self, params: Mapping[str, Array] | str | Path) -> BoundFunction:
         """The function with weights: checked and packed once, as `Model.bind` does; later changes
         to the arrays have no effect. Raises DiagnosticError (RNN72x, RNN791)."""
         manifest = self.model.manifest
-        given = params if isinstance(params, Mapping) else read_arrays(Path(params))
-        points = checked(manifest, given)
+        arrays = params if isinstance(params, Mapping) else read_arrays(Path(params))
+        points = checked(manifest, arrays)
         held = bound(manifest, self.model.library, points, self._threads)
         return BoundFunction(Call(self.model, self._threads, held))
+
+    def _traced(
+        self,
+        params: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        lengths: Mapping[str, Array],
+        extents: Extents,
+    ) -> dict[str, Array]:
+        model = self.model
+        weights = packed_weights(model.manifest, model.library, params, self._threads)
+        return self._call.outputs(inputs, weights, lengths, extents)
 
     def __repr__(self) -> str:
         return f"<function of JAX: {self.model!r}>"
@@ -89,18 +122,8 @@ class BoundFunction:
         extents: Mapping[str, int] | None = None,
         **inputs: Array,
     ) -> dict[str, Array]:
-        """All outputs by name; axes, `lengths` and `extents` are those of `rnnc.compile`'s models.
-
-        Raises DiagnosticError (RNN73x) for names, shapes and dtypes that do not fit.
-        """
-        found: dict[str, Array]
-        if lengths is None and extents is None:
-            found = self._outputs(inputs, {}, ())
-            return found
-        known = tuple((extents or {}).items())
-        named = _named(self.model, lengths)
-        _check(self._call, inputs, named, known)
-        found = self._outputs(inputs, named, known)
+        """As of a function without weights."""
+        found: dict[str, Array] = self._outputs(*_given(self._call, inputs, lengths, extents))
         return found
 
     def _traced(
@@ -109,22 +132,27 @@ class BoundFunction:
         return self._call.outputs(inputs, (), lengths, extents)
 
 
-def _named(model: Model, lengths: Array | Mapping[str, Array] | None) -> dict[str, Array]:
-    """Lengths by extent: arrays of JAX as they are, others as NumPy's. Raises RNN734."""
+Given = tuple[Mapping[str, Array], Mapping[str, Array], Extents]
+
+
+def _given(
+    call: Call,
+    inputs: Mapping[str, Array],
+    lengths: Array | Mapping[str, Array] | None,
+    extents: Mapping[str, int] | None,
+) -> Given:
+    """Inputs, lengths by extent, and extents. Lengths are checked where their values are known,
+    which they are not while JAX traces. Raises RNN734."""
+    known = tuple((extents or {}).items())
     if lengths is None:
-        return {}
+        return inputs, {}, known
     if not isinstance(lengths, Mapping):
-        lengths = {only_extent(model.manifest): lengths}
-    return {
+        lengths = {only_extent(call.model.manifest): lengths}
+    named = {
         name: array if isinstance(array, jax.Array) else np.asarray(array)
         for name, array in lengths.items()
     }
-
-
-def _check(
-    call: Call, inputs: Mapping[str, Array], lengths: Mapping[str, Array], extents: Extents
-) -> None:
-    """Values of lengths are checked where they are known: not while JAX traces."""
-    if any(not isinstance(array, jax.Array) for array in lengths.values()):
-        given = {name: jax.numpy.asarray(array) for name, array in inputs.items()}
-        call.measured(given, lengths, extents)
+    if any(not isinstance(array, jax.Array) for array in named.values()):
+        arrays = {name: jax.numpy.asarray(array) for name, array in inputs.items()}
+        call.measured(arrays, named, known)
+    return inputs, named, known
