@@ -29,13 +29,14 @@ Made from the sources by `make cells` (`python -m docs.generate_cells`); do not 
 
 Every architecture is written in the language, without help from the compiler: import it, or read
 and copy it (`rnnc cells NAME`). Pictures show small grids; a number is the wave in which a point is
-computed, in the schedule that was chosen: points of one number run at once. Where indices that are
-only known at run time decide what waits for what (trees), the picture shows one point after
-another, and points of a level are brought together when the model runs. The critical path is the
-longest chain of evaluations, each of which waits for the one before.
+computed, in the order with the fewest waves: points of one number can run at once. Which order is
+taken is a matter of cost; `rnnc explain` says it. Where indices that are only known at run time
+decide what waits for what (trees), the picture shows one point after another, and points of a level
+are brought together when the model runs. The critical path is the longest chain of evaluations,
+each of which waits for the one before.
 
 Times depend on the machine: the command under each model measures them there, and `make bench`
-compares with other frameworks. `rnnc explain` with the same arguments tells more about a schedule.
+compares with other frameworks.
 
 ## All sections
 
@@ -117,7 +118,8 @@ def drawn(file: str) -> Mapping[str, str]:
     pictures: dict[str, str] = {}
     for definition in driver.parse(source).definitions:
         if isinstance(definition, ast.Model):
-            found = panels(Compilation(source, Request(definition.name, _sizes(definition))))
+            request = Request(definition.name, _sizes(definition), order="wavefront")
+            found = panels(Compilation(source, request))
             if found:
                 pictures[f"{definition.name}.svg"] = picture(found)
     return pictures
