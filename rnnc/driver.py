@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnnc.collector import paused
 from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
 from rnnc.frontend.reading import read_source as read_source
 
@@ -263,7 +264,8 @@ class Compilation:
         from rnnc.registry import find_backend
 
         backend, variant = find_backend(self.request.target)
-        return backend.build(self.plan, variant, self.origin, self.request.tuned)
+        with paused():
+            return backend.build(self.plan, variant, self.origin, self.request.tuned)
 
     @property
     def origin(self) -> Origin:
@@ -322,8 +324,12 @@ def run_passes(
     from rnnc.ir.verifier import verify
     from rnnc.passes.pipeline import optimize
 
+    sound: Graph | None = None
+
     def checked(name: str, found: Graph) -> None:
-        verify(found)
+        nonlocal sound
+        verify(found, sound)
+        sound = found
         after(name, found)
 
     return optimize(graph, passes, checked)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.resources import files
@@ -12,6 +11,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer
 
+from rnnc.collector import paused
 from rnnc.diagnostics import DiagnosticSink, Source
 from rnnc.frontend import ast
 from rnnc.frontend.ast_builder import AstBuilder, FormError
@@ -93,16 +93,10 @@ class _NoLexer(Lexer):
 @lru_cache
 def _grammar() -> Lark:
     text = files("rnnc.grammar").joinpath("rnn.lark").read_text("utf-8")
-    # A quarter of the 90 ms would go into looking for garbage among what all stays.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with paused():
         return Lark(
             text, parser="lalr", lexer=_NoLexer, maybe_placeholders=True, propagate_positions=True
         )
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @lru_cache

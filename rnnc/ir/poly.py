@@ -57,18 +57,31 @@ class Poly:
         kept = [(monomial, value) for monomial, value in sums.items() if value]
         if len(kept) <= 1:
             return Poly(tuple(kept))
-        return Poly(tuple(sorted(kept, key=lambda term: _order(term[0]))))
+        kept.sort(key=_term_order)
+        return Poly(tuple(kept))
 
     # ---- arithmetic ---------------------------------------------------------------------------
 
     def __add__(self, other: PolyLike) -> Poly:
-        return Poly._collect((*self.terms, *Poly.of(other).terms))
+        return self._plus(1, Poly.of(other))
 
     def __neg__(self) -> Poly:
-        return Poly(tuple((monomial, -value) for monomial, value in self.terms))
+        return Poly(tuple([(monomial, -value) for monomial, value in self.terms]))
 
     def __sub__(self, other: PolyLike) -> Poly:
-        return self + -Poly.of(other)
+        return self._plus(-1, Poly.of(other))
+
+    def _plus(self, factor: int, other: Poly) -> Poly:
+        """`self + factor * other`: terms are sorted again only if there are more than before."""
+        if not other.terms:
+            return self
+        sums = dict(self.terms)
+        for monomial, value in other.terms:
+            sums[monomial] = sums.get(monomial, 0) + factor * value
+        kept = [term for term in sums.items() if term[1]]
+        if len(kept) > 1 and len(sums) > len(self.terms):
+            kept.sort(key=_term_order)
+        return Poly(tuple(kept))
 
     def __rsub__(self, other: PolyLike) -> Poly:
         return Poly.of(other) - self
@@ -76,6 +89,8 @@ class Poly:
     def __mul__(self, other: PolyLike) -> Poly:
         if self.constant == 1:
             return Poly.of(other)
+        if isinstance(other, int) and other:
+            return Poly(tuple([(monomial, value * other) for monomial, value in self.terms]))
         return Poly._collect(
             (_multiply(left, right), a * b)
             for left, a in self.terms
@@ -177,7 +192,7 @@ class Poly:
             return self
         terms: list[tuple[Monomial, int]] = []
         for monomial, coefficient in self.terms:
-            product = Poly.of(1)
+            product = _ONE
             for atom, power in monomial:
                 factor = _replaced(atom, values)
                 for _ in range(power):
@@ -226,6 +241,11 @@ class Poly:
 
 
 PolyLike = Poly | int | str
+_ONE = Poly.of(1)
+
+
+def _term_order(term: tuple[Monomial, int]) -> tuple[bool, int, tuple[str, ...]]:
+    return _order(term[0])
 
 
 @lru_cache(maxsize=1 << 14)  # the same few monomials are sorted over and over

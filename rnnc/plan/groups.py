@@ -7,7 +7,7 @@ read waits for a barrier: it stands one *level* higher.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rnnc.analysis.dependence import Access, sources
@@ -64,6 +64,10 @@ def group(
     read of another statement of the step needs it finished first.
     """
     inside = {node.id: node for node in nodes}
+    waiting = {
+        node.id: [r for r in reads(graph, node) if r.source.id in inside and waits(node, r)]
+        for node in nodes
+    }
     levels: dict[str, int] = {}
     leader: dict[str, str] = {}
 
@@ -72,13 +76,13 @@ def group(
             name = leader[name]
         return name
 
-    for node in sorted_by_dependence(graph, nodes, waits):
+    for node in sorted_by_dependence(nodes, waiting):
         leader[node.id] = node.id
         level = 0
         joined: list[str] = []
-        for read in reads(graph, node):
+        for read in waiting[node.id]:
             name = read.source.id
-            if name not in inside or name not in levels or not waits(node, read):
+            if name not in levels:
                 continue
             fusable = read.direct and key[name] == key[node.id]
             level = max(level, levels[name] + (not fusable))
@@ -96,7 +100,7 @@ def group(
 
 
 def sorted_by_dependence(
-    graph: Graph, nodes: tuple[Node, ...], waits: Callable[[Node, Read], bool]
+    nodes: tuple[Node, ...], waiting: Mapping[str, Sequence[Read]]
 ) -> list[Node]:
     """Sources before readers, along the reads that wait.
 
@@ -106,18 +110,11 @@ def sorted_by_dependence(
     done: dict[str, None] = {}
 
     def visit(root: Node) -> None:
-        stack: list[tuple[Node, Iterator[Read]]] = [(root, reads(graph, root))]
+        stack = [(root, iter(waiting[root.id]))]
         path = {root.id: None}
         while stack:
             node, pending = stack[-1]
-            following = next(
-                (
-                    read.source
-                    for read in pending
-                    if read.source.id in inside and read.source.id not in done and waits(node, read)
-                ),
-                None,
-            )
+            following = next((r.source for r in pending if r.source.id not in done), None)
             if following is None:
                 stack.pop()
                 del path[node.id]
@@ -125,7 +122,7 @@ def sorted_by_dependence(
             else:
                 assert following.id not in path, cycle_text([*path], following.id)
                 path[following.id] = None
-                stack.append((following, reads(graph, following)))
+                stack.append((following, iter(waiting[following.id])))
 
     for node in nodes:
         if node.id not in done:

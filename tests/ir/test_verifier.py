@@ -10,6 +10,7 @@ from hypothesis import given
 from rnnc.diagnostics import Source
 from rnnc.ir.graph import Builder, Graph
 from rnnc.ir.parser import parse
+from rnnc.ir.poly import Poly
 from rnnc.ir.verifier import InvalidIR, verify, violations
 from tests.ir.graphs import graph_text
 from tests.ir.recurrences import recurrences
@@ -114,3 +115,15 @@ def test_what_is_read_must_have_been_added() -> None:
     builder = Builder("g", read(SOUND).sizes)
     builder.add(read(SOUND)["b"])
     assert [str(v) for v in violations(builder.finish(()))] == ["a: is read but was never added"]
+
+
+def test_what_differs_from_a_sound_graph_is_looked_at_with_its_readers() -> None:
+    sound = read(SOUND)
+    for name in sound.structure.nodes:
+        graph = read(SOUND)
+        graph.structure = sound.structure.copy()
+        wrong = replace(sound[name], type=replace(sound[name].type, shape=(Poly.of("K"),)))
+        graph.structure.nodes[name]["node"] = wrong
+        found = violations(graph, sound)
+        assert found == violations(graph)
+        assert found
