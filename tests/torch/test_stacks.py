@@ -100,6 +100,24 @@ def test_the_same_seed_gives_the_same_weights(kind: str) -> None:
         assert torch.equal(ours.state_dict()[name], value)
 
 
+def test_weights_are_those_of_the_call() -> None:
+    """In inference mode and in functional calls as well."""
+    ours, _ = both("GRU", {})
+    x = torch.randn(T, B, X)
+    before = ours(x)[0]
+    zero = {"weight_ih_l0": torch.zeros(3 * H, X)}
+    assert not torch.equal(torch.func.functional_call(ours, zero, (x,))[0], before)
+    assert torch.equal(ours(x)[0], before)
+    with torch.inference_mode():
+        assert torch.equal(ours(x)[0], before)
+        ours.get_parameter("weight_ih_l0").mul_(2)
+        assert not torch.equal(ours(x)[0], before)
+        other, _ = both("GRU", {})
+        assert torch.equal(other(x)[0], before)
+        other.get_parameter("weight_ih_l0").mul_(2)
+        assert torch.equal(other(x)[0], ours(x)[0])
+
+
 def test_it_is_compiled_and_exported_with_free_extents() -> None:
     ours, _ = both("LSTM", {"num_layers": 2, "bidirectional": True, "batch_first": True})
     compiled = torch.compile(ours, fullgraph=True, dynamic=True, backend="aot_eager")
