@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,14 @@ def test_gradients_are_refused() -> None:
     refused("RNN741", lambda: jax.grad(lambda x: function(x=x)["y"].sum())(x))
     stopped = jax.grad(lambda x: function(x=jax.lax.stop_gradient(x))["y"].sum())(x)
     assert not stopped.any()
+
+
+def test_a_library_is_a_function(tmp_path: Path) -> None:
+    _, model, params = compiled("lstm")
+    inputs = inputs_of("lstm", 6, 3)
+    model.save(tmp_path / "lstm.rnnlib")
+    function = rnnc.jax.function(tmp_path / "lstm.rnnlib", threads=THREADS)
+    assert_same(function.bind(params)(**inputs), called("lstm", inputs))
 
 
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
