@@ -58,6 +58,8 @@ $(VENV)/rnnc-test-installed: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' || \
 	  echo "No $(TORCH) here (pip says why above): the tests that compare with torch are skipped."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps aeon || \
+	  echo "No aeon here (pip says why above): the test that reads its recordings is skipped."
 	@touch $(VENV)/rnnc-installed $@
 
 $(VENV)/rnnc-bench-installed: $(VENV)/rnnc-installed
