@@ -27,6 +27,7 @@ from .tiles import PassTile, RowTile
 from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .words import INT8, SPARSE
 
+_FEW_TILES = 8  # for each task: with more of them, it matters little that some have one more
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
 
 Used = dict[
@@ -289,7 +290,15 @@ class KernelEmitter:
         """Work items: column tile x block of rows, all rows of a tile by the same task."""
         b = self.b
         count = b.let(rows.count, "rows")
-        blocks = b.let(ceiling_quotient(count, found.tiling.block), "blocks")
+        least = ceiling_quotient(count, found.tiling.block)
+        number = int64(tasks.count)
+        # Few tiles that do not divide among the tasks: their rows do.
+        uneven = tirx.And(
+            tirx.NE(remainder(int64(found.tiles), number), int64(0)),
+            tirx.LT(int64(found.tiles), number * int64(_FEW_TILES)),
+        )
+        shares = tirx.Min(count, tirx.Select(uneven, number, int64(1)))
+        blocks = b.let(tirx.Max(least, shares), "blocks")
         with self.tiles(int64(found.tiles) * blocks, tasks) as item:
             tile = b.let(quotient(item, blocks), "tile")
             block = b.let(remainder(item, blocks), "block")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rnnc.weights import WeightType
 
 MOST_ROWS = 14  # more rows of a register tile need more addresses than there are scalar registers
+_MOST_WIDTH = 7  # vectors of one sum: leaves room for three rows
 _MOST_AHEAD = 64  # rows of weights
 _MOST_ACCUMULATORS = 24  # of one row: more than any processor of today has registers for
 
@@ -94,15 +95,19 @@ def tiling(shape: Shape, exceptions: Tilings) -> Tiling:
 def default_tiling(shape: Shape) -> Tiling:
     width = default_width(shape)
     prefetch = tuple(default_prefetch(depth) for group in shape.depths for depth in group)
+    rows = 6 if shape.sums * width > 2 else MOST_ROWS
     # The left operands of a block stay in the first-level cache.
-    return Tiling(width, 6, 48, default_together(shape, width), prefetch)
+    return Tiling(width, rows, 48, default_together(shape, width), prefetch)
 
 
 def default_width(shape: Shape) -> int:
-    """About four accumulator vectors in all, in tiles of equal width."""
-    wanted = max(1, 4 // shape.sums)
-    vectors = shape.vectors
-    return next(width for width in range(min(wanted, vectors), 0, -1) if vectors % width == 0)
+    """At least four accumulator vectors in all, and hardly more, in tiles of equal width.
+
+    With fewer, each multiply-add waits for the last one.
+    """
+    wanted = min(-(-4 // shape.sums), shape.vectors)
+    widths: list[int] = [*range(wanted, _MOST_WIDTH + 1), *range(wanted, 0, -1)]
+    return next(width for width in widths if shape.vectors % width == 0)
 
 
 def default_together(shape: Shape, width: int) -> int:
