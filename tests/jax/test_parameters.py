@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 
 from rnnc.weights import WeightType
-from tests.jax.test_function import MODELS, THREADS, assert_same, compiled, inputs_of, refused
 from tests.runtime.networks import compilation, network
 
 jax = pytest.importorskip("jax")
 
 import rnnc.jax  # noqa: E402
+from tests.jax.test_function import (  # noqa: E402
+    MODELS,
+    THREADS,
+    assert_same,
+    compiled,
+    inputs_of,
+    refused,
+)
 
 
 @pytest.mark.parametrize("name", MODELS)
