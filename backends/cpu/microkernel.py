@@ -123,11 +123,7 @@ class Multiply:
 
     def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
         """The sums of `rows` rows, to `sums`."""
-        arguments = [int64(rows), address(sums, 0)]
-        for factor in factors:
-            arguments += [address(factor.left, 0), address(factor.offsets, 0)]
-            arguments += [address(factor.weights, factor.start), factor.count]
-        b.call(self.name, *arguments)
+        call_multiply(b, self.name, rows, sums, factors)
 
     def function(self) -> Function:
         b = Builder(self.name)
@@ -149,6 +145,17 @@ class Multiply:
                     accumulators.add_product(operand, self.form)
                 accumulators.store(sums)
         return b.finish()
+
+
+def call_multiply(
+    b: Builder, name: str, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]
+) -> None:
+    """Call a function with the parameters of `Multiply`."""
+    arguments = [int64(rows), address(sums, 0)]
+    for factor in factors:
+        arguments += [address(factor.left, 0), address(factor.offsets, 0)]
+        arguments += [address(factor.weights, factor.start), factor.count]
+    b.call(name, *arguments)
 
 
 @dataclass(frozen=True, slots=True)

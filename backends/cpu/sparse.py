@@ -20,14 +20,13 @@ from tvm import tirx
 
 from rnnc.runtime.sparse import HEADER, STEPS
 
-from .microkernel import Accumulators, Factor, Panels, Tile
+from .microkernel import Accumulators, Factor, Panels, Tile, call_multiply
 from .target import CpuTarget
 from .tir import (
     Buffer,
     Builder,
     Expr,
     Function,
-    address,
     int32,
     int64,
     intrinsic,
@@ -74,11 +73,7 @@ class SparseMultiply:
 
     def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
         """The sums of `rows` rows, to `sums`."""
-        arguments = [int64(rows), address(sums, 0)]
-        for factor in factors:
-            arguments += [address(factor.left, 0), address(factor.offsets, 0)]
-            arguments += [address(factor.weights, factor.start), factor.count]
-        b.call(self.name, *arguments)
+        call_multiply(b, self.name, rows, sums, factors)
 
     def function(self) -> Function:
         b = Builder(self.name)
