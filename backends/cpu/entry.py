@@ -132,9 +132,9 @@ def entry(plan: Plan, target: CpuTarget, name: str, single: str, general: str) -
     types += ["int64_t"] * len(numbers) + ["int32_t", "int32_t", "void *", "int64_t"]
     tasks = ("task", "num_tasks", "barrier", "rnnc_worth_sharing")
     batch = len(plan.extents)
-    names = [f"  const int64_t {own} = sizes[{n}];" for n, own in enumerate(plan.extents)]
+    names = [f"  const int64_t {c_extent(own)} = sizes[{n}];" for n, own in enumerate(plan.extents)]
     names += [f"  const int64_t batch = sizes[{batch}];", "  (void)batch;"]
-    names += [f"  (void){own};" for own in plan.extents]
+    names += [f"  (void){c_extent(own)};" for own in plan.extents]
     return _ENTRY.format(
         entry=name,
         arguments=", ".join(types),
@@ -198,7 +198,12 @@ def c_polynomial(poly: Poly) -> str:
     return " + ".join(parts)
 
 
+def c_extent(name: str) -> str:
+    """The variable of an extent in C, where names have no primes."""
+    return name.replace("'", "_prime")
+
+
 def c_atom(atom: str | Floor) -> str:
     if isinstance(atom, str):
-        return atom
+        return c_extent(atom)
     return f"floordiv({c_polynomial(atom.numerator)}, {atom.denominator})"
