@@ -6,26 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rnnc.analysis.wave import Bound, CeilDiv, FloorDiv, Increment, Minimum, Polynomial
-from rnnc.ir.poly import Floor, Poly
 
+from ..cpu.entry import c_polynomial
 from .layout import Parameter, identifier
-
-
-def c_polynomial(poly: Poly) -> str:
-    """A polynomial in extents and waves as an int64_t expression."""
-    parts: list[str] = []
-    for monomial, coefficient in poly.terms:
-        factors = [f"INT64_C({coefficient})"] if coefficient != 1 or not monomial else []
-        for atom, power in monomial:
-            factors += [_atom(atom)] * power
-        parts.append(" * ".join(factors))
-    return " + ".join(parts) or "INT64_C(0)"
-
-
-def _atom(atom: str | Floor) -> str:
-    if isinstance(atom, str):
-        return identifier(atom)
-    return f"rnnc_floordiv({c_polynomial(atom.numerator)}, {atom.denominator})"
 
 
 def c_bound(value: Bound) -> str:
@@ -34,13 +17,13 @@ def c_bound(value: Bound) -> str:
         case Polynomial(poly):
             return c_polynomial(poly)
         case FloorDiv(numerator, denominator):
-            return f"rnnc_floordiv({c_polynomial(numerator)}, {denominator})"
+            return f"floordiv({c_polynomial(numerator)}, {denominator})"
         case CeilDiv(numerator, denominator):
-            return f"-rnnc_floordiv({c_polynomial(-numerator)}, {denominator})"
+            return f"-floordiv({c_polynomial(-numerator)}, {denominator})"
         case Increment(argument, amount):
             return f"{c_bound(argument)} + {amount}"
         case _:
-            choose = "rnnc_min" if isinstance(value, Minimum) else "rnnc_max"
+            choose = "smaller" if isinstance(value, Minimum) else "larger"
             result = c_bound(value.arguments[0])
             for argument in value.arguments[1:]:
                 result = f"{choose}({result}, {c_bound(argument)})"

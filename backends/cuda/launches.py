@@ -13,12 +13,13 @@ from tvm import tirx
 
 from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
 
+from ..cpu.entry import c_polynomial
 from ..cpu.exits import have_stopped
 from ..cpu.layout import bound, volume
 from ..cpu.levels import Sorter
 from ..cpu.packing import products
 from ..cpu.tir import Function, int64, load
-from .host import Host, c_bound, c_polynomial
+from .host import Host, c_bound
 from .kernels import ROWS, KernelEmitter, Threads, divided
 from .layout import LANES, Device, Parameter, declare, identifier
 from .persistent import Persistent
@@ -88,7 +89,7 @@ class Launches:
         loop halfway through."""
         if isinstance(step, Phase):
             for kernel in step.kernels:
-                self.host.line(f"most = rnnc_max(most, {self.items(kernel)});")
+                self.host.line(f"most = larger(most, {self.items(kernel)});")
             return
         count = c_bound(step.count) if isinstance(step, Waves) else c_polynomial(step.upper)
         with self.host.block():
@@ -202,7 +203,7 @@ class Launches:
             inner = {other.name for other in kernel.loops} & loop.names
             if inner or any(name.endswith(ended("")) for name in loop.names):
                 return f"{MANY * BLOCK}"
-            factors.append(f"rnnc_count({c_bound(loop.upper)} - ({c_bound(loop.lower)}))")
+            factors.append(f"count({c_bound(loop.upper)} - ({c_bound(loop.lower)}))")
         rows = " * ".join(factors) or "1"
         found = products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
         if found is None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from rnnc.plan.plan import Buffer as PlanBuffer
 
+from ..cpu.entry import c_extent
 from ..cpu.layout import MEMORY, Layout, Place, inner_shape, polynomial, volume
 from ..cpu.tir import Buffer, Builder, Expr, int64
 from ..cpu.words import FLOAT32
@@ -45,7 +46,7 @@ class Device:
 
 def identifier(name: str) -> str:
     """A name of the plan as a name in C."""
-    return re.sub(r"\W+", "_", name).strip("_") or "unnamed"
+    return re.sub(r"\W+", "_", c_extent(name)) or "unnamed"
 
 
 def declare(

@@ -64,19 +64,14 @@ static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t blocks) {{
 """
 
 _HOST = """
-static inline int64_t rnnc_floordiv(int64_t a, int64_t b) {{
-  return a / b - (a % b != 0 && a < 0);
-}}
-static inline int64_t rnnc_count(int64_t n) {{ return n > 0 ? n : 0; }}
+static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}
+static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
+static inline int64_t smaller(int64_t a, int64_t b) {{ return a < b ? a : b; }}
+static inline int64_t larger(int64_t a, int64_t b) {{ return a > b ? a : b; }}
 static inline int64_t rnnc_times(int64_t a, int64_t b) {{
   int64_t result;  // of sizes that are not negative; too large ones stay the largest
   return __builtin_mul_overflow(a, b, &result) ? INT64_MAX / 2 : result;
 }}
-static inline int64_t rnnc_min(int64_t a, int64_t b) {{ return a < b ? a : b; }}
-static inline int64_t rnnc_max(int64_t a, int64_t b) {{ return a > b ? a : b; }}
-static inline int64_t count(int64_t n) {{ return rnnc_count(n); }}
-static inline int64_t larger(int64_t a, int64_t b) {{ return rnnc_max(a, b); }}
-static inline int64_t floordiv(int64_t a, int64_t b) {{ return rnnc_floordiv(a, b); }}
 
 #ifndef RNNC_EMULATED
 // Blocks of {block} threads for so many items; more items than threads are taken in turns.
@@ -84,7 +79,7 @@ template <class... P, class... A>
 static void rnnc_launch(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t stream,
                         A... given) {{
   if (items <= 0) return;
-  int64_t blocks = rnnc_min((items + {block} - 1) / {block}, INT64_C(65536));
+  int64_t blocks = smaller((items + {block} - 1) / {block}, INT64_C(65536));
   kernel<<<(unsigned)blocks, {block}, 0, stream>>>(blocks, (P)given...);
 }}
 
@@ -104,8 +99,8 @@ static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int64_t items, c
   cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
   cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, {block}, 0);
-  int64_t blocks = rnnc_min((items + {block} - 1) / {block}, (int64_t)resident * processors);
-  blocks = rnnc_min(blocks, INT64_C({most}));
+  int64_t blocks = smaller((items + {block} - 1) / {block}, (int64_t)resident * processors);
+  blocks = smaller(blocks, INT64_C({most}));
   if (!cooperative || blocks < 1) return false;
   cudaMemsetAsync(flags, 0, blocks * sizeof(int), stream);
   return rnnc_cooperate(kernel, blocks, stream, blocks, (P)given...);
