@@ -27,11 +27,9 @@ def run(imported: Imported, given: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs, with axes as ONNX has them."""
     bound = rnnc.compile(imported.text).bind(imported.weights)
     inputs: dict[str, Array] = {}
-    batched = False
     for name, own in imported.names.items():
         if name in given:
             inputs[own] = to_rnnc(given[name], imported.axes[name])
-            batched = batched or "batch" in imported.axes[name]
     lengths = None if imported.lengths is None else given.get(imported.lengths)
     found = bound.run(inputs, lengths=lengths)
     return {

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from .graph import Node
 from .writer import Writer, number
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """The name of a function of the spec."""
-
-    name: str
-
-    def of(self, argument: str) -> str:
-        return f"{self.name}({argument})"
-
 
 # Defaults of alpha and beta (ONNX operator reference, LSTM); absent ones are not taken.
 _DEFAULTS: Mapping[str, tuple[float, ...]] = {
@@ -40,8 +28,8 @@ _BODIES = {
 }
 
 
-def activations(node: Node, defaults: Sequence[str], writer: Writer) -> list[Activation]:
-    """The activation functions of a node, for each direction in turn."""
+def activations(node: Node, defaults: Sequence[str], writer: Writer) -> list[str]:
+    """The functions of the spec that a node activates with, for each direction in turn."""
     directions = 2 if node.attributes.get("direction") == "bidirectional" else 1
     names = node.attributes.get("activations") or [*defaults] * directions
     if len(names) != len(defaults) * directions:
@@ -53,9 +41,9 @@ def activations(node: Node, defaults: Sequence[str], writer: Writer) -> list[Act
 
 def _activation(
     node: Node, name: str, alphas: Iterator[float], betas: Iterator[float], writer: Writer
-) -> Activation:
+) -> str:
     if name in _PLAIN:
-        return Activation(_PLAIN[name])
+        return _PLAIN[name]
     if name not in _BODIES:
         known = ", ".join(sorted([*_PLAIN, *_BODIES]))
         raise node.refuse(f"the activation '{name}' is not known", f"known: {known}")
@@ -68,8 +56,8 @@ def _activation(
     own = label if plain else f"{label}_{len(writer.cells) + 1}"
     for known_name, cell in writer.cells.items():
         if cell == f"cell {known_name}(v) = {text}":
-            return Activation(known_name)
-    return Activation(writer.function(own, f"cell {own}(v) = {text}"))
+            return known_name
+    return writer.function(own, f"cell {own}(v) = {text}")
 
 
 def clipped(node: Node, writer: Writer) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnc.importers.gates import ONNX_PEEPHOLES, split_gates
 
-from .activations import Activation, activations, clipped
+from .activations import activations, clipped
 from .graph import Array, Node
 from .values import Axis, Value
 from .writer import Writer
@@ -135,22 +135,21 @@ def emit(found: Recurrent, x: Value, initial: Mapping[str, Value], writer: Write
 # ---- cells ------------------------------------------------------------------------------------
 
 
-def cell(found: Recurrent, own: list[Activation], clip: str, writer: Writer) -> str:
+def cell(found: Recurrent, own: list[str], clip: str, writer: Writer) -> str:
     """The type of the node's parameter: `lstm{H=3}`."""
-    names = [activation.name for activation in own]
     node, size = found.node, f"H={found.hidden}"
     coupled = bool(node.attributes.get("input_forget", 0))
-    if node.op == "LSTM" and names == ["sigmoid", "tanh", "tanh"] and not clip:
+    if node.op == "LSTM" and own == ["sigmoid", "tanh", "tanh"] and not clip:
         if not coupled and "P" not in found.arrays:
             writer.imports.setdefault("lstm", set()).add("lstm")
             return f"lstm{{{size}}}"
-    elif node.op == "GRU" and names == ["sigmoid", "tanh"] and not clip:
+    elif node.op == "GRU" and own == ["sigmoid", "tanh"] and not clip:
         writer.imports.setdefault("gru", set()).add("gru")
         after = "" if node.attributes.get("linear_before_reset", 0) else ", reset_after=false"
         return f"gru{{{size}{after}}}"
     elif node.op == "RNN" and not clip:
         writer.imports.setdefault("elman", set()).add("elman")
-        act = "" if names == ["tanh"] else f", act={names[0]}"
+        act = "" if own == ["tanh"] else f", act={own[0]}"
         return f"elman{{{size}{act}}}"
     text = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}[node.op](found, own, clip)
     for name, known in writer.cells.items():
@@ -161,14 +160,14 @@ def cell(found: Recurrent, own: list[Activation], clip: str, writer: Writer) -> 
     return f"{name}{{{size}}}"
 
 
-def _cut(activation: Activation, clip: str, argument: str) -> str:
-    return activation.of(f"{clip}({argument})" if clip else argument)
+def _cut(activation: str, clip: str, argument: str) -> str:
+    return f"{activation}({clip}({argument}))" if clip else f"{activation}({argument})"
 
 
-def _lstm(found: Recurrent, own: list[Activation], clip: str) -> str:
+def _lstm(found: Recurrent, own: list[str], clip: str) -> str:
     peepholes, coupled = "P" in found.arrays, bool(found.node.attributes.get("input_forget", 0))
 
-    def gate(name: str, activation: Activation, memory: str) -> str:
+    def gate(name: str, activation: str, memory: str) -> str:
         peep = f" + p_{name} * {memory}" if peepholes and name != "g" else ""
         total = f"W_{name} @ x + U_{name} @ h + b_{name}{peep}"
         return f"    {name} = {_cut(activation, clip, total)}"
@@ -184,7 +183,7 @@ def _lstm(found: Recurrent, own: list[Activation], clip: str) -> str:
         gate("g", own[1], "c"),
         "    c' = f * c + i * g",
         gate("o", own[0], "c'"),
-        f"    h' = o * {own[2].of('c' + chr(39))}",
+        f"    h' = o * {own[2]}(c')",
     ]
     if coupled:
         lines = [line.replace("W_f, ", "").replace("U_f, ", "") for line in lines]
@@ -192,7 +191,7 @@ def _lstm(found: Recurrent, own: list[Activation], clip: str) -> str:
     return "\n".join(lines)
 
 
-def _gru(found: Recurrent, own: list[Activation], clip: str) -> str:
+def _gru(found: Recurrent, own: list[str], clip: str) -> str:
     after = found.node.attributes.get("linear_before_reset", 0)
     inner = "r * (U_n @ h + c_n)" if after else "U_n @ (r * h) + c_n"
     return "\n".join(
@@ -208,7 +207,7 @@ def _gru(found: Recurrent, own: list[Activation], clip: str) -> str:
     )
 
 
-def _rnn(_: Recurrent, own: list[Activation], clip: str) -> str:
+def _rnn(_: Recurrent, own: list[str], clip: str) -> str:
     return "\n".join(
         [
             "cell NAME{X, H}(x: [X], h: [H]) -> (h'):",
