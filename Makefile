@@ -33,8 +33,8 @@ lint: $(VENV)/rnnc-test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/rnnc-bench-installed
-	$(BIN)/python benchmarks/peers.py --threads 2 --output $(VENV)/peers-2.json
-	$(BIN)/python benchmarks/peers.py --threads 1 --output $(VENV)/peers-1.json
+	$(BIN)/python benchmarks/peers.py --threads 2 --output $(VENV)/peers.json
+	$(BIN)/python benchmarks/peers.py --threads 1 --output $(VENV)/peers.json --resume
 
 cells: $(VENV)/rnnc-test-installed
 	$(BIN)/python -m docs.generate_cells

@@ -2,53 +2,77 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 _NEAR = 2**19  # bytes that the cache of one core holds on every processor of today
 
 
+# When this is imported: libraries may bind the process to fewer.
+_PROCESSORS = sorted(os.sched_getaffinity(0))
+
+
+@dataclass(slots=True)
 class Peaks:
-    """The processor's rates, measured by a C program."""
+    """What so many processors can do: of several measurements the best.
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._folder = tempfile.TemporaryDirectory()
-        self._program = Path(self._folder.name) / "peaks"
-        source = Path(__file__).with_name("peaks.c")
-        command = ["cc", "-O3", "-march=native", str(source), "-o", str(self._program), "-lpthread"]
-        subprocess.run(command, check=True)
-        self._bandwidth: dict[int, float] = {}
-        self.gflops, _ = self._measure(512)
+    One alone may find a processor that somebody else uses, or that sleeps.
+    """
 
-    def _measure(self, kilobytes: int) -> tuple[float, float]:
-        command = [str(self._program), str(self.threads), str(kilobytes)]
-        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        flops, bandwidth = map(float, text.split())
-        return flops, bandwidth
+    threads: int
+    gflops: float = 0.0
+    # GB/s of all threads, by the bytes that each of them reads again and again.
+    bandwidth: dict[int, float] = field(default_factory=dict)
+
+    def measure(self, resident: float) -> None:
+        """Measures, once more, what the floor of so many resident bytes asks for."""
+        for size in self._sizes(resident):
+            processors = map(str, _PROCESSORS[: self.threads])
+            command = [str(_program()), str(size >> 10), *processors]
+            text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            gflops, bandwidth = map(float, text.split())
+            self.gflops = max(self.gflops, gflops)
+            self.bandwidth[size] = max(self.bandwidth.get(size, 0.0), bandwidth)
 
     def floor_ms(self, flops: float, read: float, resident: float) -> float:
-        """Milliseconds in which nobody can do so much: flops, or bytes read.
+        """Milliseconds in which nobody can do so much: flops, or bytes read. It was measured.
 
         They are read again and again from `resident` bytes, of which each thread has its share. Of
         a share that its own cache does not hold, `_NEAR` bytes are found there all the same: who
         reads backwards every other time begins with what was read last.
         """
-        share = max(16 << 10, int(resident) // self.threads)
-        near = min(1.0, _NEAR / share)
-        seconds = near * read / self._rate(min(share, _NEAR))
-        if near < 1:
-            seconds += (1 - near) * read / self._rate(share)
-        return max(flops / (self.gflops * 1e9), seconds) * 1e3
+        sizes = self._sizes(resident)
+        near = min(1.0, _NEAR / sizes[-1])
+        reading = near * read / self._rate(sizes[0]) + (1 - near) * read / self._rate(sizes[-1])
+        return max(flops / self.gflops, reading) / 1e6
 
     def _rate(self, size: int) -> float:
-        """Bytes a second of all threads, each reading its own `size` bytes."""
-        if size not in self._bandwidth:
-            self._bandwidth[size] = self._measure(size >> 10)[1] * 1e9
-        return self._bandwidth[size]
+        """What is read from more bytes is read as fast from fewer."""
+        return max(rate for measured, rate in self.bandwidth.items() if measured >= size)
+
+    def _sizes(self, resident: float) -> tuple[int, ...]:
+        """What each thread reads from its own cache, and, where that is not all, from beyond."""
+        share = max(16 << 10, int(resident) // self.threads)
+        return (share,) if share <= _NEAR else (_NEAR, share)
+
+
+@cache
+def _program() -> Path:
+    """peaks.c, compiled for this processor."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    program = Path(folder.name) / "peaks"
+    source = Path(__file__).with_name("peaks.c")
+    command = ["cc", "-O3", "-march=native", str(source), "-o", str(program), "-lpthread"]
+    subprocess.run(command, check=True)
+    return program
 
 
 def interleaved(

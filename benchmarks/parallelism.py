@@ -118,7 +118,9 @@ def rows(case: Case, peaks: Sequence[Peaks]) -> Iterator[dict[str, object]]:
         times = interleaved(calls, ROUNDS, SECONDS, clock)
         best = {name: min(values) for name, values in times.items()}
         median = {name: statistics.median(values) for name, values in times.items()}
-        floor = work(chosen, case.extents, case.batch, case.levels).floor_ms(measured)
+        needed = work(chosen, case.extents, case.batch, case.levels)
+        measured.measure(needed.resident)
+        floor = needed.floor_ms(measured)
         yield {
             "case": case.name,
             "threads": threads,
@@ -144,8 +146,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("parallelism.json"))
     wanted = parser.parse_args()
     peaks = [Peaks(threads) for threads in wanted.threads or (1, 2)]
-    rates = ", ".join(f"{found.threads} threads {found.gflops:.0f} GFLOP/s" for found in peaks)
-    print(f"peak {rates}; times in ms, fastest / median; load {os.getloadavg()[0]:.1f}")
+    print(f"times in ms, fastest / median; load {os.getloadavg()[0]:.1f}")
     print(f"{'':24} threads {'sequential':>17} {'chosen':>17} {'faster by':>15}    floor of floor")
     found = []
     for case in CASES:
@@ -154,7 +155,8 @@ def main() -> None:
         for row in rows(case, peaks):
             found.append(row)
             print(line(row), flush=True)
-    print(f"load {os.getloadavg()[0]:.1f}")
+    rates = ", ".join(f"{found.threads} threads {found.gflops:.0f} GFLOP/s" for found in peaks)
+    print(f"peak {rates}; load {os.getloadavg()[0]:.1f}")
     wanted.output.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -1,6 +1,8 @@
-/* What the processor can do: fused multiply-adds and reads, by n threads at once.
- * Prints two numbers: GFLOP/s of all threads, and GB/s of all threads over `kilobytes` each. */
+/* peaks KILOBYTES PROCESSOR...: what these processors can do at once, a thread bound to each.
+ * Prints two numbers: GFLOP/s of fused multiply-adds, and GB/s of reads over `KILOBYTES` each. */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -55,10 +57,14 @@ static double reads(size_t bytes) {
 
 static size_t bytes;
 static pthread_barrier_t together;
-typedef struct { double flops, bandwidth; } result;
+typedef struct { int processor; double flops, bandwidth; } result;
 
 static void *measure(void *argument) {
   result *r = argument;
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  CPU_SET(r->processor, &own);
+  sched_setaffinity(0, sizeof own, &own); /* of this thread */
   pthread_barrier_wait(&together);
   r->flops = multiply_adds();
   pthread_barrier_wait(&together);
@@ -67,12 +73,15 @@ static void *measure(void *argument) {
 }
 
 int main(int count, char **arguments) {
-  int n = count > 1 ? atoi(arguments[1]) : 1;
-  bytes = (size_t)(count > 2 ? atol(arguments[2]) : 512) << 10;
+  int n = count - 2;
+  bytes = (size_t)atol(arguments[1]) << 10;
   pthread_t threads[64];
   result results[64];
   pthread_barrier_init(&together, NULL, n);
-  for (int i = 0; i < n; i++) pthread_create(&threads[i], NULL, measure, &results[i]);
+  for (int i = 0; i < n; i++) {
+    results[i].processor = atoi(arguments[2 + i]);
+    pthread_create(&threads[i], NULL, measure, &results[i]);
+  }
   double flops = 0, bandwidth = 0;
   for (int i = 0; i < n; i++) {
     pthread_join(threads[i], NULL);

@@ -12,7 +12,9 @@ multiply-add peak and of the weights, read once in every wave that uses them, ov
 bandwidth at their size. `to lstm` is our time over that of our own LSTM of as many flops.
 
 Prints a table, and writes after every row the rows so far as JSON, and at the end a plot beside it.
-An interrupted run keeps its rows.
+An interrupted run keeps its rows; `--resume` goes on from a file, measured with any number of
+threads, so that a long run can be cut into slices: `--limit 60 --resume`. The peaks are measured
+around every row, and of all measurements in the file the best counts.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -37,7 +39,8 @@ from measuring import Peaks, interleaved
 from onnx_graphs import formula_graph, onnxruntime_call, openvino_call, operator_graph
 from operators import operator_layers, torch_operator_call
 from peer_cases import Case, cases, chosen, standard
-from peer_report import PEERS, Row, Table, plot, write
+from peer_report import Table, plot
+from peer_rows import PEERS, Row, Rows
 
 from rnnc.diagnostics import DiagnosticError
 from rnnc.sampling import random_parameters
@@ -133,7 +136,19 @@ def distance(left: npt.ArrayLike, right: Array) -> float:
     return float(np.abs(array - right).max() / max(1.0, float(np.abs(right).max())))
 
 
+def timed(
+    calls: Mapping[str, Call], threads: int, resident: float, peaks: Peaks
+) -> dict[str, float]:
+    """Milliseconds of each call; the peaks are measured before and after."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    peaks.measure(resident)
+    times = interleaved(calls, ROUNDS, SECONDS, clock, PAUSE)
+    peaks.measure(resident)
+    return {name: median(values) for name, values in times.items()}
+
+
 def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set[str]) -> Row:
+    start = time.perf_counter()
     call, params, inputs, needed, compile_s = own_call(case, threads)
     expected = call()
     calls: dict[str, Call] = {"rnnc": call}
@@ -151,13 +166,11 @@ def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set
                 failures[name] = reason
             case (peer, took):
                 calls[name], ready_s[name] = peer, took
-    clock = time.process_time if threads == 1 else time.perf_counter
-    times = interleaved(calls, ROUNDS, SECONDS, clock, PAUSE)
-    ms = {name: median(values) for name, values in times.items()}
-    peers = {name: ms[name] for name in PEERS if name in ms}
-    best = min(peers, key=peers.__getitem__) if peers else None
-    floor = needed.floor_ms(peaks)
-    row = Row(
+    ms = timed(calls, threads, needed.resident, peaks)
+    to_lstm = None
+    if "own LSTM" in ms and needed.flops:
+        to_lstm = ms["rnnc"] / (ms["own LSTM"] * needed.flops / lstm_needed.flops)
+    return Row(
         case=case.name,
         batch=case.batch,
         threads=threads,
@@ -165,18 +178,12 @@ def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set
         failures=failures,
         ready_s=ready_s,
         compile_s=compile_s,
-        best_peer=best,
-        ratio=ms[best] / ms["rnnc"] if best else None,
-        floor_ms=floor,
-        of_floor=floor / ms["rnnc"],
-        gflops=needed.flops / 1e6 / ms["rnnc"],
         flops=needed.flops,
-        bytes=needed.read,
-        to_lstm=None,
+        read=needed.read,
+        resident=needed.resident,
+        to_lstm=to_lstm,
+        seconds=time.perf_counter() - start,
     )
-    if "own LSTM" in ms and needed.flops:
-        row.to_lstm = ms["rnnc"] / (ms["own LSTM"] * needed.flops / lstm_needed.flops)
-    return row
 
 
 def main() -> int:
@@ -192,32 +199,36 @@ def main() -> int:
     parser.add_argument("--peer", action="append", choices=PEERS, help="only these; repeatable")
     parser.add_argument("--list", action="store_true", help="the names of all rows")
     parser.add_argument("--ready", type=int, default=30, help="seconds to prepare a peer")
-    parser.add_argument("--output", type=Path, help="default: peers-THREADS.json")
+    parser.add_argument("--output", type=Path, default=Path("peers.json"))
+    parser.add_argument("--resume", action="store_true", help="keep the output's rows, add others")
+    parser.add_argument("--limit", type=float, help="seconds after which no row is begun")
     wanted = parser.parse_args()
     if wanted.list:
         print(*(case.name for case in cases()), sep="\n")
         return 0
     try:
-        rows = chosen(wanted.only) if wanted.only else cases()
+        asked = chosen(wanted.only) if wanted.only else cases()
     except (KeyError, ValueError) as error:
         parser.error(f"no such row: {error} (see --list)")
     threads: int = wanted.threads
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    output = wanted.output or Path(f"peers-{threads}.json")
-    peaks = Peaks(threads)
-    table = Table(threads, peaks.gflops)
-    found: list[Row] = []
+    rows = Rows(wanted.output, wanted.resume)
+    known = {row.case for row in rows.measured(threads)}
+    missing = [case for case in asked if case.name not in known]
+    peaks = rows.peaks_of(threads)
+    table = Table(threads)
+    end = time.monotonic() + (wanted.limit or float("inf"))
     try:
-        for case in rows:
-            row = measured_row(case, threads, peaks, wanted.ready, set(wanted.peer or PEERS))
-            found.append(row)
-            write(output, found, peaks.gflops)
-            table.print(row)
+        while missing and time.monotonic() < end:
+            row = measured_row(missing[0], threads, peaks, wanted.ready, set(wanted.peer or PEERS))
+            rows.add(row)
+            table.print(row, peaks)
+            missing.pop(0)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(found)} of {len(rows)} rows are in {output}", file=sys.stderr)
+        print(f"interrupted: {len(rows.rows)} rows are in {wanted.output}", file=sys.stderr)
         return 130
-    if found:
-        print(plot(output.with_suffix(".png"), found, peaks.gflops))
+    print(f"peak {peaks.gflops:.0f} GFLOP/s; {len(missing)} rows left; {wanted.output}")
+    print(plot(wanted.output.with_suffix(".png"), rows))
     return 0
 
 

@@ -43,3 +43,21 @@ def test_missing_peer_is_a_cell_that_says_so(tmp_path: Path) -> None:
     assert written["ratio"] is None
     assert written["ms"]["rnnc"] > 0
     assert "torch: not installed" in found.stdout
+    before = output.read_text()
+    found = run(*row, "--output", str(output), "--resume", first=tmp_path)
+    assert "0 rows left" in found.stdout
+    assert output.read_text() == before
+
+
+def test_floor_of_what_was_measured() -> None:
+    """Two threads, 2 MB of weights, read ten times: half of a share lies in a core's own cache."""
+    program = """
+from measuring import Peaks
+peaks = Peaks(2, 100.0, {2**19: 400.0, 2**20: 100.0})
+print(peaks.floor_ms(1e9, 20 * 2**20, 2 * 2**20), peaks.floor_ms(1e6, 20 * 2**20, 2 * 2**20))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks")}
+    text = subprocess.check_output([sys.executable, "-c", program], env=environment, text=True)
+    by_flops, by_bytes = map(float, text.split())
+    assert by_flops == pytest.approx(10.0)
+    assert by_bytes == pytest.approx((10 * 2**20 / 400 + 10 * 2**20 / 100) / 1e6)
