@@ -7,22 +7,16 @@ import json
 import click
 
 from rnnc import driver
-from rnnc.analysis.orders import Order
 from rnnc.cli.group import session_options
 from rnnc.cli.options import (
+    call_options,
     extent_option,
     hint_option,
-    model_options,
     order_option,
     source_argument,
-    target_option,
-    threads_option,
-    tuned_option,
-    weights_option,
 )
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
-from rnnc.weights import WeightType
 
 _DEFAULT_EXTENT = 100
 
@@ -32,14 +26,8 @@ _DEFAULT_EXTENT = 100
 @click.option("--batch", type=click.IntRange(0), default=1, show_default=True, help="Rows.")
 @click.option("--seconds", type=float, default=1.0, show_default=True, help="How long to measure.")
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
-@model_options
+@call_options(hint_option, order_option)
 @extent_option
-@hint_option
-@order_option
-@target_option
-@weights_option
-@tuned_option
-@threads_option
 @session_options
 @click.pass_obj
 def command(
@@ -48,14 +36,8 @@ def command(
     batch: int,
     seconds: float,
     as_json: bool,
-    sizes: dict[str, StaticValue],
-    model: str | None,
+    request: Request,
     extents: dict[str, StaticValue],
-    hints: dict[str, StaticValue],
-    order: Order,
-    target: str,
-    weights: WeightType,
-    tuned: bool,
     threads: int | None,
 ) -> None:
     """Time a model on made-up arrays: the median call, the fastest, and what compiling took.
@@ -66,7 +48,6 @@ def command(
     from rnnc.sampling import random_inputs, random_parameters
     from rnnc.timing import Timing, stopwatch, time_calls
 
-    request = Request(model, sizes, hints, target, order, weights, tuned)
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
     numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)

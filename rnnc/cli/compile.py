@@ -7,22 +7,19 @@ from pathlib import Path
 import click
 
 from rnnc import driver
-from rnnc.analysis.orders import Order
 from rnnc.atomic import write_bytes
 from rnnc.cli.group import session_options
 from rnnc.cli.options import (
     hint_option,
-    model_options,
     order_option,
+    request_options,
     source_argument,
     target_option,
     tuned_option,
-    weights_option,
 )
 from rnnc.cli.session import Session
-from rnnc.driver import Request, StaticValue
+from rnnc.driver import Request
 from rnnc.registry import find_backend
-from rnnc.weights import WeightType
 
 # The kinds of output in the order of the stages, with the suffix of their files.
 _SUFFIXES = {
@@ -78,12 +75,7 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     metavar="FILE",
     help="A .safetensors or .npz file whose arrays go into the C library.",
 )
-@model_options
-@target_option
-@weights_option
-@tuned_option
-@hint_option
-@order_option
+@request_options(target_option, tuned_option, hint_option, order_option)
 @session_options
 @click.pass_obj
 def command(
@@ -92,13 +84,7 @@ def command(
     kinds: tuple[str, ...],
     output: Path | None,
     embedded: Path | None,
-    sizes: dict[str, StaticValue],
-    model: str | None,
-    target: str,
-    weights: WeightType,
-    tuned: bool,
-    hints: dict[str, StaticValue],
-    order: Order,
+    request: Request,
 ) -> None:
     """Compile a model of FILE (.rnn, or .rir as --emit=ir writes it; '-' for stdin).
 
@@ -106,10 +92,9 @@ def command(
     library (header, .so, .a, pkg-config and CMake files) into the folder NAME.
     """
     asked = bool(kinds)
-    kinds = kinds or find_backend(target)[0].defaults
+    kinds = kinds or find_backend(request.target)[0].defaults
     if embedded is not None and "c-library" not in kinds:
         raise click.UsageError("--embed-weights goes with --emit c-library")
-    request = Request(model, sizes, hints, target, order, weights, tuned)
     with session.progress(f"compiling {source}"):
         compilation = driver.Compilation(driver.read_source(source), request)
         for kind in kinds:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, get_args
+from dataclasses import fields
+from functools import wraps
+from typing import Any, TypeVar, get_args
 
 import click
 
 from rnnc.analysis.orders import Order
-from rnnc.driver import StaticValue
+from rnnc.driver import Request, StaticValue
 from rnnc.weights import WeightType
 
 F = TypeVar("F", bound=Callable[..., object])
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def split_outside_brackets(text: str) -> list[str]:
@@ -133,3 +136,31 @@ def threads_option(function: F) -> F:
     return click.option(
         "--threads", type=click.IntRange(1), help="Threads of a call; all processors without."
     )(function)
+
+
+def request_options(*others: Option) -> Option:
+    """-D, --model, --weights and some others of this file; the command gets them as `request`."""
+    named = {field.name for field in fields(Request)}
+
+    def with_request(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def command(*args: object, **given: Any) -> object:
+            asked = {name: given.pop(name) for name in named & given.keys()}
+            return function(*args, request=Request(**asked), **given)
+
+        found: Callable[..., Any] = command
+        options: tuple[Option, ...] = (model_options, weights_option, *others)
+        for option in reversed(options):
+            found = option(found)
+        return found
+
+    return with_request
+
+
+def call_options(*others: Option) -> Option:
+    """`request_options` of who calls what is compiled, and --threads."""
+
+    def with_call(function: Callable[..., Any]) -> Callable[..., Any]:
+        return request_options(target_option, tuned_option, *others)(threads_option(function))
+
+    return with_call

@@ -9,16 +9,9 @@ import click
 
 from rnnc import driver
 from rnnc.cli.group import session_options
-from rnnc.cli.options import (
-    model_options,
-    source_argument,
-    target_option,
-    threads_option,
-    weights_option,
-)
+from rnnc.cli.options import call_options, source_argument
 from rnnc.cli.session import Session
-from rnnc.driver import Request, StaticValue
-from rnnc.weights import WeightType
+from rnnc.driver import Request
 
 if TYPE_CHECKING:
     from rnnc.arrays import Array
@@ -39,10 +32,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), help="Outputs by name, an .npz file."
 )
 @click.option("--batch-first", is_flag=True, help="Arrays are [batch, T, ...] instead.")
-@model_options
-@target_option
-@weights_option
-@threads_option
+@call_options()
 @session_options
 @click.pass_obj
 def command(
@@ -52,10 +42,7 @@ def command(
     inputs: Path | None,
     output: Path | None,
     batch_first: bool,
-    sizes: dict[str, StaticValue],
-    model: str | None,
-    target: str,
-    weights: WeightType,
+    request: Request,
     threads: int | None,
 ) -> None:
     """Run a model (.rnn, .rir) or a library (.rnnlib) on arrays from .npz or .safetensors files.
@@ -68,7 +55,7 @@ def command(
     values = read_arrays(params) if params else {}
     arrays = read_arrays(inputs) if inputs else {}
     with session.progress(f"compiling {source}"):
-        loaded = driver.open_model(source, Request(model, sizes, {}, target, weights=weights))
+        loaded = driver.open_model(source, request)
     bound = loaded.bind(values)
     outputs = bound.run(
         {name: array for name, array in arrays.items() if name not in ("lengths", "resets")},

@@ -8,19 +8,16 @@ import sys
 import click
 
 from rnnc import driver
-from rnnc.analysis.orders import Order
 from rnnc.cli.group import session_options
 from rnnc.cli.options import (
     hint_option,
-    model_options,
     order_option,
+    request_options,
     source_argument,
     threads_option,
-    weights_option,
 )
 from rnnc.cli.session import Session
-from rnnc.driver import Request, StaticValue
-from rnnc.weights import WeightType
+from rnnc.driver import Request
 
 _DEFAULT_EXTENT = 100
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
@@ -62,10 +59,7 @@ def _read_batches(_: click.Context, __: click.Parameter, text: str) -> tuple[int
     callback=_read_seconds,
     help="How long to search: 90s, 5m.",
 )
-@model_options
-@hint_option
-@order_option
-@weights_option
+@request_options(hint_option, order_option)
 @threads_option
 @session_options
 @click.pass_obj
@@ -74,11 +68,7 @@ def command(
     source: str,
     batches: tuple[int, ...],
     budget: float,
-    sizes: dict[str, StaticValue],
-    model: str | None,
-    hints: dict[str, StaticValue],
-    order: Order,
-    weights: WeightType,
+    request: Request,
     threads: int | None,
 ) -> None:
     """Search faster tilings for the matrix products of a model on this machine.
@@ -95,11 +85,11 @@ def command(
     from rnnc.comparison import Comparison
     from rnnc.registry import Trial, find_backend
 
-    compilation = driver.Compilation(
-        driver.read_source(source), Request(model, sizes, hints, "cpu", order, weights)
-    )
+    compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
-    extents = made_up_extents(graph, checked_extents(graph, hints, "--hint"), _DEFAULT_EXTENT)
+    extents = made_up_extents(
+        graph, checked_extents(graph, request.hints, "--hint"), _DEFAULT_EXTENT
+    )
     compare = Comparison(graph, extents, batches, threads, min(1.0, budget / 40))
     backend, _ = find_backend("cpu")
     trials = backend.tune(compilation.plan, compilation.origin, compare, budget)

@@ -9,17 +9,9 @@ import click
 from rnnc import driver
 from rnnc.cli.exit_codes import MISMATCH, OK
 from rnnc.cli.group import session_options
-from rnnc.cli.options import (
-    extent_option,
-    model_options,
-    source_argument,
-    target_option,
-    threads_option,
-    weights_option,
-)
+from rnnc.cli.options import call_options, extent_option, source_argument
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
-from rnnc.weights import WeightType
 
 # The interpreter computes one grid point at a time: small extents are the point of it.
 _DEFAULT_EXTENT = 7
@@ -33,11 +25,8 @@ _DEFAULT_EXTENT = 7
 @click.option("-i", "--inputs", type=click.Path(path_type=Path), help="Inputs; random without.")
 @click.option("--batch", type=click.IntRange(0), default=3, show_default=True, help="Made-up rows.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is made up.")
-@model_options
+@call_options()
 @extent_option
-@target_option
-@weights_option
-@threads_option
 @session_options
 @click.pass_obj
 def command(
@@ -47,11 +36,8 @@ def command(
     inputs: Path | None,
     batch: int,
     seed: int,
-    sizes: dict[str, StaticValue],
-    model: str | None,
+    request: Request,
     extents: dict[str, StaticValue],
-    target: str,
-    weights: WeightType,
     threads: int | None,
 ) -> int:
     """Compare what a compiled model computes with the interpreter's double precision.
@@ -66,7 +52,6 @@ def command(
     from rnnc.sampling import random_inputs, random_parameters
     from rnnc.verification import compare
 
-    request = Request(model, sizes, {}, target, weights=weights)
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
     numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)
@@ -80,7 +65,7 @@ def command(
         bound = compilation.load().bind(values)
     computed = bound.run(arrays, threads=threads)
     with session.progress("interpreting"):
-        comparisons = compare(graph, numbers, arrays, values, computed, weights=weights)
+        comparisons = compare(graph, numbers, arrays, values, computed, weights=request.weights)
     session.table(
         ("OUTPUT", "SHAPE", "DIFFERENCE", "RELATIVE", "ALLOWED", ""),
         [
