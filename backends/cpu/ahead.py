@@ -15,9 +15,9 @@ from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel
 
-from .elements import Emitter
-from .packing import Products
-from .tir import Expr, int64
+from ..tensorir.elements import Emitter
+from ..tensorir.packing import Products
+from ..tensorir.tir import Expr, int64
 
 # Values of the vectors that a tile multiplies, from which on it is worth asking: rows of models of
 # fewer units are mostly in the cache, and asking costs 1 % where it gains nothing.

@@ -17,11 +17,13 @@ from rnnc.analysis.wave import WaveLoop
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel
 
-from .elements import Emitter, Lanes, Variable
+from ..tensorir.bodies import emit_body, emit_store
+from ..tensorir.elements import Emitter, Lanes, Variable
+from ..tensorir.layout import Environment, bound, volume
+from ..tensorir.loops import enter
+from ..tensorir.tir import Builder, Expr, int64, quotient, remainder
 from .kernels import KernelEmitter, Tasks
-from .layout import Environment, bound, volume
 from .microkernel import share
-from .tir import Builder, Expr, int64, quotient, remainder
 
 _TOGETHER = 4  # chains side by side in registers
 _MOST_DEFINES = 64  # of all of them
@@ -51,21 +53,6 @@ def split_loops(kernel: Kernel) -> tuple[list[WaveLoop], list[WaveLoop]]:
         needed = any(loop.name in other.names for other in kernel.loops if not other.exact)
         (nested if loop.exact or needed or loop.names & own else flat).append(loop)
     return nested, flat
-
-
-def enter(
-    stack: ExitStack, b: Builder, loops: Sequence[WaveLoop], env: Environment
-) -> dict[str, Expr]:
-    """Opens loops, outermost first; the environment inside."""
-    here = dict(env)
-    for loop in loops:
-        lower = bound(loop.lower, here)
-        if loop.exact:
-            here[loop.name] = b.let(lower, loop.name)
-        else:
-            upper = bound(loop.upper, here)
-            here[loop.name] = stack.enter_context(b.loop(lower, upper, name=loop.name))
-    return here
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +224,7 @@ class Chains:
         """Stores what the chain carries behind its last point."""
         at = Emitter(self.b, self.emitter.layout, chain.env, chain.row, chain.lanes, {})
         for store in self.kernel.last:
-            self.emitter.store(at, store, chain.carried[store.value].get())
+            emit_store(at, store, chain.carried[store.value].get())
 
     def step(self, chain: Chain, serial: Environment) -> None:
         """One point of a chain, if the kernel has it."""
@@ -247,6 +234,7 @@ class Chains:
                 probe = Emitter(self.b, self.emitter.layout, env, chain.row, None, {})
                 stack.enter_context(self.b.when(probe.holds(self.kernel.constraints)))
             known = {name: self.b.let(variable.get()) for name, variable in chain.carried.items()}
-            values = self.emitter.body(env, chain.row, chain.lanes, known)
+            at = self.emitter.emitter(env, chain.row, chain.lanes, known)
+            values = emit_body(self.kernel, at)
             for carry in self.kernel.carries:
                 chain.carried[carry.name].set(values[carry.value])

@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 
 from tvm import tirx
 
-from .microkernel import Accumulators, Factor, Panels, Tile, each_product
-from .target import CpuTarget
-from .tir import (
+from ..tensorir.tir import (
     Buffer,
     Builder,
     Expr,
@@ -33,7 +31,9 @@ from .tir import (
     splat,
     with_lanes,
 )
-from .words import INT8
+from ..tensorir.words import INT8
+from .microkernel import Accumulators, Factor, Panels, Tile, each_product
+from .target import CpuTarget
 
 MOST_DEPTH = 1 << 17  # 2^17 * 127 * 127 < 2^31
 _MAGNITUDE = 0x7FFFFFFF  # all bits but the sign; as integers magnitudes are in order

@@ -12,20 +12,22 @@ from rnnc.analysis.wave import WaveLoop
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
-from rnnc.plan.plan import Kernel, Store
+from rnnc.plan.plan import Kernel
 
+from ..tensorir.bodies import emit_body
+from ..tensorir.elements import Emitter, Lanes
+from ..tensorir.layout import Environment, Layout, bound, volume
+from ..tensorir.levels import Listing
+from ..tensorir.packing import Factor, Products, products
+from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
+from ..tensorir.words import INT8, SPARSE
 from .ahead import ask_for_reads
-from .elements import Emitter, Lanes
 from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply
-from .layout import Environment, Layout, bound, polynomial, volume
 from .microkernel import Factor as TileFactor
 from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
-from .packing import Factor, Products, products
 from .sparse import SparseMultiply, has_lookup
 from .target import CpuTarget
 from .tiles import PassTile, RowTile
-from .tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
-from .words import INT8, SPARSE
 
 _FEW_TILES = 8  # for each task: with more of them, it matters little that some have one more
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
@@ -42,28 +44,6 @@ class Tasks:
     task: Expr
     count: Expr
     turn: Expr | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """`count` points of a dim, each of one batch row, from `first` on in two arrays.
-
-    They are those of a level; at level 0 the buffers `zero` are zero there.
-    """
-
-    dim: str
-    first: Expr
-    count: Expr
-    points: Buffer
-    rows: Buffer
-    level: Expr
-    zero: frozenset[str]
-
-    def place(self, b: Builder, number: Expr, env: Environment) -> tuple[Environment, Expr]:
-        """The environment and the batch row of entry `number`."""
-        at = b.let(self.first + number, "entry")
-        point = b.let(tirx.Cast("int64", load(self.points, at)), self.dim)
-        return {**env, self.dim: point}, b.let(tirx.Cast("int64", load(self.rows, at)), "row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +180,7 @@ class KernelEmitter:
         if not shape:
             with share(b, rows.count, tasks.task, tasks.count) as row:
                 here, batch = rows.place(b, row, env)
-                self.body(here, batch, None, {})
+                emit_body(self.kernel, self.emitter(here, batch, None, {}))
             return
         leading, size = volume(shape[:-1]), shape[-1]
         lanes = 1 if size == 1 else self.lanes
@@ -226,50 +206,15 @@ class KernelEmitter:
             with b.loop(start, stop, name="v") as v:
                 base = b.let(v * int64(lanes), "base")
                 if lanes == 1:
-                    self.body({**placed, axis_name: base}, batch, None, {})
+                    at = self.emitter({**placed, axis_name: base}, batch, None, {})
                 else:
-                    self.body(placed, batch, Lanes(axis_name, base, lanes, size), {})
+                    at = self.emitter(placed, batch, Lanes(axis_name, base, lanes, size), {})
+                emit_body(self.kernel, at)
 
-    def body(
-        self,
-        env: Environment,
-        row: Expr,
-        lanes: Lanes | None,
-        known: Mapping[str, Expr],
-        skipped: frozenset[str] = frozenset(),
-    ) -> Mapping[str, Expr]:
-        """All defines and stores for one row and one vector (or element); the defined values."""
-        values: dict[str, Expr] = dict(known)
-        for define in self.kernel.defines:
-            if define.name in values or define.name in skipped:
-                continue
-            emitter = Emitter(self.b, self.layout, env, row, lanes, values)
-            values[define.name] = emitter.cast(emitter.value(define.value), define.dtype)
-        emitter = Emitter(self.b, self.layout, env, row, lanes, values)
-        for store in self.kernel.stores:
-            self.store(emitter, store, values[store.value])
-        return values
-
-    def store(self, emitter: Emitter, store: Store, value: Expr) -> None:
-        place = emitter.layout.places[store.buffer]
-        dtype = place.plan.dtype
-        env = dict(emitter.env)
-        if emitter.lanes is not None:
-            env[emitter.lanes.axis] = emitter.lanes.base
-        at = Emitter(self.b, self.layout, env, emitter.row, None, {})
-        access = ex.Load(store.buffer, store.index, store.element, dtype)
-        offset = at.offset(place, access)
-        if dtype == "bool":
-            width = emitter.width
-            value = tirx.Cast("uint8" if width == 1 else f"uint8x{width}", value)
-        lanes = emitter.lanes
-        with ExitStack() as stack:
-            for test in at.inside_row(place, access):
-                stack.enter_context(self.b.when(test))
-            if lanes is not None and lanes.is_ragged and place.is_external:
-                self.b.masked_store(place.memory, offset, value, lanes.mask())
-            else:
-                self.b.store(place.memory, offset, value)
+    def emitter(
+        self, env: Environment, row: Expr, lanes: Lanes | None, known: Mapping[str, Expr]
+    ) -> Emitter:
+        return Emitter(self.b, self.layout, env, row, lanes, known)
 
     # ---- kernels with products ----------------------------------------------------------------
 
@@ -415,7 +360,4 @@ class KernelEmitter:
         shape = self.kernel.shape
         for column, known in tiles.vectors(int64(row), int64(ahead)):
             lanes = Lanes(ex.element(len(shape) - 1), column, self.lanes, shape[-1])
-            self.body(env, batch, lanes, known, tiles.products.skipped)
-
-
-__all__ = ["KernelEmitter", "Tasks", "polynomial"]
+            emit_body(self.kernel, self.emitter(env, batch, lanes, known), tiles.products.skipped)

@@ -16,9 +16,9 @@ from tvm import tirx
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
+from ..tensorir.tir import Function
 from .processes import side_by_side
 from .target import CpuTarget
-from .tir import Function
 
 # Compiled into every library; the generated glue includes rnnc_runtime.h.
 RUNTIME_SOURCES = ("barrier.c", "pool.c")

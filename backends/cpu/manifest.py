@@ -26,12 +26,12 @@ from rnnc.runtime.manifest import (
 from rnnc.runtime.processor import code_features
 from rnnc.version import VERSION
 
-from .layout import inner_shape, passed
-from .packing import Factor
+from ..tensorir.layout import inner_shape, passed
+from ..tensorir.packing import Factor
+from ..tensorir.words import Word, word
 from .program import packed, shapes
 from .sparse import window, worth_listing
 from .target import CpuTarget, llvm_features
-from .words import Word, word
 
 
 def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:

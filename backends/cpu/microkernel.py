@@ -18,9 +18,8 @@ from dataclasses import dataclass, replace
 
 from tvm import tirx
 
-from .target import CpuTarget
-from .tiling import MOST_ROWS
-from .tir import (
+from ..tensorir.tiling import MOST_ROWS
+from ..tensorir.tir import (
     Buffer,
     Builder,
     Expr,
@@ -33,7 +32,8 @@ from .tir import (
     quotient,
     splat,
 )
-from .words import FLOAT32, Word
+from ..tensorir.words import FLOAT32, Word
+from .target import CpuTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from tvm import tirx
 from rnnc.ir.poly import Poly
 from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 
+from ..tensorir.layout import MEMORY, Environment, Layout, Place, inner_shape, polynomial, volume
+from ..tensorir.packing import Products, products
+from ..tensorir.tir import Builder, Expr, Function, address, int64
 from .forms import Form, Member, member
 from .kernels import KernelEmitter, Tasks, Used, tiled
-from .layout import MEMORY, Environment, Layout, Place, inner_shape, polynomial, volume
-from .packing import Products, products
 from .target import CpuTarget
-from .tir import Builder, Expr, Function, address, int64
 
 _FEWEST = 3  # kernels: a call has a price, and compiling two is soon done
 

@@ -16,16 +16,17 @@ from rnnc.plan.first_level import zero_at_first_level
 from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
 from rnnc.plan.stream import Stream
 
+from ..tensorir.exits import have_stopped
+from ..tensorir.layout import Environment, Layout, bound
+from ..tensorir.levels import Listing, Sorter
+from ..tensorir.packing import Factor, products
+from ..tensorir.tiling import Shape
+from ..tensorir.tir import Builder, Expr, Function, int64, load
 from .chains import emit_chains
-from .exits import have_stopped
-from .kernels import KernelEmitter, Listing, Tasks, Used
-from .layout import Environment, Layout, bound, declare
-from .levels import Sorter
+from .kernels import KernelEmitter, Tasks, Used
 from .outlines import Group, Outline, groups
-from .packing import Factor, products
+from .parameters import declare
 from .target import CpuTarget
-from .tiling import Shape
-from .tir import Builder, Expr, Function, int64, load
 from .work import largest_phase, total
 
 STEP, BEGIN = "step", "begin"

@@ -22,7 +22,7 @@ from rnnc.runtime import processor
 from rnnc.runtime.records import decode
 from rnnc.version import VERSION
 
-from .tiling import Shape, Tiling
+from ..tensorir.tiling import Shape, Tiling
 
 _VARIABLE = "RNNC_TILINGS"
 

@@ -14,14 +14,14 @@ from rnnc.plan.plan import Plan
 from rnnc.registry import Compare, Trial
 from rnnc.runtime.artifact import Artifact
 
+from ..tensorir.packing import products
+from ..tensorir.tiling import MOST_ROWS, Shape, Tiling, default_tiling, default_together, tiling
+from ..tensorir.words import INT8, word
 from .integers import Dot
 from .microkernel import rows_that_fit
 from .outlines import placed_kernels
-from .packing import products
 from .remembered import remember
 from .target import CpuTarget
-from .tiling import MOST_ROWS, Shape, Tiling, default_tiling, default_together, tiling
-from .words import INT8, word
 
 _CLEARLY, _NO_LOSS = 1.03, 0.99
 _MOST_VECTORS = 8  # accumulator vectors of a row: more leave no room for a second one

@@ -20,9 +20,7 @@ from tvm import tirx
 
 from rnnc.runtime.sparse import HEADER, STEPS
 
-from .microkernel import Accumulators, Factor, Panels, Tile, call_multiply
-from .target import CpuTarget
-from .tir import (
+from ..tensorir.tir import (
     Buffer,
     Builder,
     Expr,
@@ -37,6 +35,8 @@ from .tir import (
     splat,
     with_lanes,
 )
+from .microkernel import Accumulators, Factor, Panels, Tile, call_multiply
+from .target import CpuTarget
 
 _PLACE_BITS = 8
 _WINDOW = 64  # where values are picked from memory

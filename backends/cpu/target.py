@@ -10,7 +10,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.processor import architecture, code_features, lacking
 from rnnc.weights import WeightType
 
-from .tiling import Shape, Tiling
+from ..tensorir.tiling import Shape, Tiling
 
 _SCALAR_BYTES = {"bool": 1, "int8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .elements import Emitter
+from ..tensorir.elements import Emitter
+from ..tensorir.layout import Environment, Layout
+from ..tensorir.packing import Pass, Products
+from ..tensorir.tir import Buffer, Builder, Expr, int64, load
 from .integers import QuantizedMultiply
-from .layout import Environment, Layout
 from .microkernel import Factor, Multiply
-from .packing import Pass, Products
 from .sparse import SparseMultiply
-from .tir import Buffer, Builder, Expr, int64, load
 
 
 @dataclass(frozen=True, slots=True)

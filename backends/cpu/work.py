@@ -9,8 +9,8 @@ from tvm import tirx
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel, Levels, Phase, Step, Waves
 
-from .layout import Environment, bound, polynomial, volume
-from .tir import Expr, ceiling_quotient, int64, quotient
+from ..tensorir.layout import Environment, bound, polynomial, volume
+from ..tensorir.tir import Expr, ceiling_quotient, int64, quotient
 
 # Multiply-adds of a phase below which a second thread costs more than it brings: a barrier takes as
 # long as some ten thousand of them, and far longer where the processors have other work.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rnnc.analysis.wave import Bound, CeilDiv, FloorDiv, Increment, Minimum, Polynomial
 
-from ..cpu.entry import c_polynomial
+from ..tensorir.arguments import c_polynomial
 from .layout import Parameter, identifier
 
 

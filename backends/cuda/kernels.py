@@ -15,14 +15,15 @@ from tvm import tirx
 
 from rnnc.analysis.wave import WaveLoop
 from rnnc.plan import expression as ex
-from rnnc.plan.plan import Kernel, Store
+from rnnc.plan.plan import Kernel
 
-from ..cpu.chains import enter
-from ..cpu.elements import Emitter, Variable
-from ..cpu.kernels import Listing
-from ..cpu.layout import Environment, Layout, bound, volume
-from ..cpu.packing import Factor, Products, products
-from ..cpu.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
+from ..tensorir.bodies import emit_body, emit_store
+from ..tensorir.elements import Emitter, Variable
+from ..tensorir.layout import Environment, Layout, bound, volume
+from ..tensorir.levels import Listing
+from ..tensorir.loops import enter
+from ..tensorir.packing import Factor, Products, products
+from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .layout import LANES
 from .pointwise import POINTWISE
 
@@ -135,7 +136,7 @@ class KernelEmitter:
             here = {**env, **axes}
             if self.kernel.serial is None:
                 with self.tested(here):
-                    self.body(here, row, {})
+                    emit_body(self.kernel, self.emitter(here, row, {}))
             else:
                 self.chain(here, row)
 
@@ -158,43 +159,14 @@ class KernelEmitter:
             here = enter(stack, self.b, self.loops.serial, env)
             stack.enter_context(self.tested(here))
             known = {name: self.b.let(variable.get()) for name, variable in carried.items()}
-            values = self.body(here, row, known)
+            values = emit_body(self.kernel, self.emitter(here, row, known))
             for carry in self.kernel.carries:
                 carried[carry.name].set(values[carry.value])
         for store in self.kernel.last:
-            self.store(self.emitter(env, row, {}), store, carried[store.value].get())
+            emit_store(self.emitter(env, row, {}), store, carried[store.value].get())
 
     def emitter(self, env: Environment, row: Expr, known: Mapping[str, Expr]) -> Emitter:
         return Emitter(self.b, self.layout, env, row, None, known, POINTWISE)
-
-    def body(
-        self,
-        env: Environment,
-        row: Expr,
-        known: Mapping[str, Expr],
-        skipped: frozenset[str] = frozenset(),
-    ) -> Mapping[str, Expr]:
-        """All defines and stores of one element; the defined values."""
-        values: dict[str, Expr] = dict(known)
-        for define in self.kernel.defines:
-            if define.name in values or define.name in skipped:
-                continue
-            at = self.emitter(env, row, values)
-            values[define.name] = at.cast(at.value(define.value), define.dtype)
-        at = self.emitter(env, row, values)
-        for store in self.kernel.stores:
-            self.store(at, store, values[store.value])
-        return values
-
-    def store(self, at: Emitter, store: Store, value: Expr) -> None:
-        place = self.layout.places[store.buffer]
-        access = ex.Load(store.buffer, store.index, store.element, place.plan.dtype)
-        if place.plan.dtype == "bool":
-            value = tirx.Cast("uint8", value)
-        with ExitStack() as stack:
-            for test in at.inside_row(place, access):
-                stack.enter_context(self.b.when(test))
-            self.b.store(place.memory, at.offset(place, access), value)
 
     # ---- products -----------------------------------------------------------------------------
 
@@ -300,7 +272,8 @@ class KernelEmitter:
                     slot: b.let(load(memory, number * found.width + vector), "product")
                     for slot, memory in sums.items()
                 }
-                self.body({**env, axis: column}, row, known, found.skipped)
+                at = self.emitter({**env, axis: column}, row, known)
+                emit_body(self.kernel, at, found.skipped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from tvm import tirx
 
 from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
 
-from ..cpu.entry import c_polynomial
-from ..cpu.exits import have_stopped
-from ..cpu.layout import bound, volume
-from ..cpu.levels import Sorter
-from ..cpu.packing import products
-from ..cpu.tir import Function, int64, load
+from ..tensorir.arguments import c_polynomial
+from ..tensorir.exits import have_stopped
+from ..tensorir.layout import bound, volume
+from ..tensorir.levels import Sorter
+from ..tensorir.packing import products
+from ..tensorir.tir import Function, int64, load
 from .host import Host, c_bound
 from .kernels import ROWS, KernelEmitter, Threads, divided
 from .layout import LANES, Device, Parameter, declare, identifier

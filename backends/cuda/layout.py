@@ -13,10 +13,10 @@ from typing import Literal
 
 from rnnc.plan.plan import Buffer as PlanBuffer
 
-from ..cpu.entry import c_extent
-from ..cpu.layout import MEMORY, Layout, Place, inner_shape, polynomial, volume
-from ..cpu.tir import Buffer, Builder, Expr, int64
-from ..cpu.words import FLOAT32
+from ..tensorir.arguments import c_extent
+from ..tensorir.layout import MEMORY, Layout, Place, inner_shape, polynomial, volume
+from ..tensorir.tir import Buffer, Builder, Expr, int64
+from ..tensorir.words import FLOAT32
 
 LANES = 32  # a warp: internal rows and packed panels are whole multiples of it
 

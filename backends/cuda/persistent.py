@@ -13,12 +13,11 @@ from tvm import tirx
 
 from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended, kernels_of
 
-from ..cpu.exits import have_stopped
-from ..cpu.kernels import Listing
-from ..cpu.layout import Environment, bound
-from ..cpu.levels import Sorter
-from ..cpu.packing import products
-from ..cpu.tir import address, int64, load
+from ..tensorir.exits import have_stopped
+from ..tensorir.layout import Environment, bound
+from ..tensorir.levels import Listing, Sorter
+from ..tensorir.packing import products
+from ..tensorir.tir import address, int64, load
 from .kernels import KernelEmitter, Threads
 from .layout import LANES, Device, declare
 from .source import DeviceBuilder

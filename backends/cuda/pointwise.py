@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from tvm import tirx
 
-from ..cpu.activations import POINTWISE as SHARED
-from ..cpu.activations import Emitter, is_float
-from ..cpu.tir import Builder, Expr, constant, dtype_of
+from ..tensorir.activations import POINTWISE as SHARED
+from ..tensorir.activations import Emitter, is_float
+from ..tensorir.tir import Builder, Expr, constant, dtype_of
 
 
 def _library(name: str) -> Emitter:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Plan
 
-from ..cpu.entry import external, placement, size_positions
-from ..cpu.packing import products
-from ..cpu.tir import Function
+from ..tensorir.arguments import external, placement, size_positions
+from ..tensorir.packing import products
+from ..tensorir.tir import Function
 from .launches import Launches
 from .layout import LANES, identifier
 from .source import BLOCK, cuda_text

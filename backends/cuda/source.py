@@ -9,7 +9,7 @@ import tvm
 import tvm_ffi
 from tvm import tirx
 
-from ..cpu.tir import Builder, Expr, Function, dtype_of, int64
+from ..tensorir.tir import Builder, Expr, Function, dtype_of, int64
 
 BLOCK = 128  # threads of a block
 _ARCHITECTURE = "sm_80"  # for TVM; the text holds for all later ones

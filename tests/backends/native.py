@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rnnc.backends.cpu.library import RUNTIME_SOURCES, compiling, emit_objects, link
 from rnnc.backends.cpu.target import CpuTarget, host
-from rnnc.backends.cpu.tir import Function
+from rnnc.backends.tensorir.tir import Function
 
 
 def build(

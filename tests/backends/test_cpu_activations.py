@@ -11,9 +11,9 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rnnc.backends.cpu.activations import ERROR_ULPS, POINTWISE
 from rnnc.backends.cpu.target import host
-from rnnc.backends.cpu.tir import Builder, Function, load
+from rnnc.backends.tensorir.activations import ERROR_ULPS, POINTWISE
+from rnnc.backends.tensorir.tir import Builder, Function, load
 
 from rnnc.ir.ops import OPS
 from tests.backends.native import build

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from rnnc.backends.cpu.ahead import vectors_read
-from rnnc.backends.cpu.packing import products
 from rnnc.backends.cpu.program import functions
 from rnnc.backends.cpu.target import host
+from rnnc.backends.tensorir.packing import products
 
 from rnnc.driver import Compilation, Request, standard_source
 from rnnc.plan.plan import Kernel

@@ -13,14 +13,14 @@ from rnnc.backends.cpu.integers import Dot, QuantizedMultiply
 from rnnc.backends.cpu.library import assembly
 from rnnc.backends.cpu.microkernel import Factor, Multiply, Panels, Tile, rows_that_fit
 from rnnc.backends.cpu.target import NAMED, CpuTarget, host
-from rnnc.backends.cpu.tir import (
+from rnnc.backends.tensorir.tir import (
     Builder,
     Function,
     first_lanes,
     int64,
     masked_load,
 )
-from rnnc.backends.cpu.words import BF16
+from rnnc.backends.tensorir.words import BF16
 
 from tests.backends.native import build
 from tests.tolerance import assert_close

@@ -13,7 +13,7 @@ from rnnc.backends.cpu.program import shapes
 from rnnc.backends.cpu.remembered import place, recall, remember
 from rnnc.backends.cpu.search import DECISIONS, search
 from rnnc.backends.cpu.target import NAMED, CpuTarget, host
-from rnnc.backends.cpu.tiling import Shape, Tiling, default_tiling, tiling
+from rnnc.backends.tensorir.tiling import Shape, Tiling, default_tiling, tiling
 
 from rnnc import driver
 from rnnc.registry import Compare, Trial

@@ -92,7 +92,7 @@ def test_wrong_usage(rnnc: Rnnc, wrong: tuple[str, str]) -> None:
 
 def test_the_file_is_json_that_says_for_which_processor(rnnc: Rnnc, database: Path) -> None:
     from rnnc.backends.cpu.remembered import remember
-    from rnnc.backends.cpu.tiling import Shape, default_tiling
+    from rnnc.backends.tensorir.tiling import Shape, default_tiling
 
     shape = Shape((1,), ((3,),), 64, "float32", 16)
     remember(shape, default_tiling(shape))

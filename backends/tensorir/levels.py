@@ -12,9 +12,30 @@ from rnnc.plan import expression as ex
 from rnnc.plan.plan import Levels
 
 from .elements import Emitter
-from .kernels import Listing
 from .layout import Environment, Layout, polynomial
 from .tir import Buffer, Builder, Expr, int64, load
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """`count` points of a dim, each of one batch row, from `first` on in two arrays.
+
+    They are those of a level; at level 0 the buffers `zero` are zero there.
+    """
+
+    dim: str
+    first: Expr
+    count: Expr
+    points: Buffer
+    rows: Buffer
+    level: Expr
+    zero: frozenset[str]
+
+    def place(self, b: Builder, number: Expr, env: Environment) -> tuple[Environment, Expr]:
+        """The environment and the batch row of entry `number`."""
+        at = b.let(self.first + number, "entry")
+        point = b.let(tirx.Cast("int64", load(self.points, at)), self.dim)
+        return {**env, self.dim: point}, b.let(tirx.Cast("int64", load(self.rows, at)), "row")
 
 
 @dataclass(frozen=True, slots=True)

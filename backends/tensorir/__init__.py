@@ -1,0 +1,1 @@
+"""What backends share: plans as TensorIR, and the C text around it."""
