@@ -51,16 +51,16 @@ static long progress;
 static std::function<void()> body;
 static index thread_now, block_now;
 
-inline void wait() {
+static inline void wait() {
   fiber *own = current;
   swapcontext(&own->context, &scheduler);
 }
-inline void *shared(const char *name, size_t size) {
+static inline void *shared(const char *name, size_t size) {
   auto &memory = (*blocks)[current->block.x].shared[name];
   if (memory.empty()) memory.resize(size);
   return memory.data();
 }
-inline void syncthreads() {
+static inline void syncthreads() {
   block_state &own = (*blocks)[current->block.x];
   int turn = own.turn;
   ++progress;
@@ -71,19 +71,19 @@ inline void syncthreads() {
   }
   while (own.turn == turn) wait();
 }
-inline void run() {
+static inline void run() {
   body();
   current->done = true;
   ++progress;
   swapcontext(&current->context, &scheduler);
 }
-inline std::mt19937 *shuffling() {
+static inline std::mt19937 *shuffling() {
   const char *seed = std::getenv("RNNC_EMULATOR_SEED");
   static std::mt19937 random(seed ? std::atoi(seed) : 0);
   return seed && std::atoi(seed) ? &random : nullptr;
 }
 
-inline void cooperate(int64_t count, int threads, std::function<void()> work) {
+static inline void cooperate(int64_t count, int threads, std::function<void()> work) {
   body = work;
   threads_of_block = threads;
   std::vector<block_state> states(count);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.signature import param_signature
+from rnnc.runtime.memory import Arenas
 from tests.backends.emulation import compiler, emulated
 from tests.cells.test_compiled import compare, compilation, single
 from tests.oracles.arrays import Array
@@ -31,6 +33,20 @@ EMULATED = [
 ]
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler to emulate with")
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
+
+
+class Poisoned(Arenas):
+    """Workspaces full of NaN: what was computed before is not there by chance."""
+
+    def get(self, size: int) -> int:
+        start = super().get(size)
+        ctypes.memset(start, 0xFF, size)
+        return start
+
+
+@pytest.fixture(autouse=True)
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnc.runtime.model.ARENAS", Poisoned())
 
 
 def check(case: Case, change: tuple[str, str] | None = None) -> None:
