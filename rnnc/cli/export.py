@@ -44,7 +44,8 @@ def command(
 ) -> None:
     """Turn a model (.rnn, .rir) into an ONNX model.
 
-    Recurrences become Scans, all else operators on whole sequences; steps and batch stay free.
+    Recurrences become LSTM, GRU and RNN nodes where they are that, and Scans; all else becomes
+    operators on whole sequences. Steps and batch stay free.
     What ONNX cannot say is refused, with the place.
     """
     compilation = driver.Compilation(driver.read_source(source), Request(model, sizes))

@@ -175,28 +175,29 @@ def check(made: Any, inputs: dict[str, Array]) -> Imported:
 STATES = ("initial_h", "initial_c", "sequence_lens")
 
 
-@pytest.mark.parametrize(
-    ("op", "directions", "extra", "attributes"),
-    [
-        ("LSTM", 1, STATES, {}),
-        ("LSTM", 2, STATES, {"direction": "bidirectional"}),
-        ("LSTM", 1, ("P", *STATES), {"direction": "reverse", "clip": 0.7}),
-        ("LSTM", 1, (), {"activations": ["HardSigmoid", "Softsign", "Affine"],
-                         "activation_alpha": [0.3, 0.5], "activation_beta": [0.4, 0.1]}),
-        ("LSTM", 2, (), {"direction": "bidirectional",
-                         "activations": ["Sigmoid", "Elu", "ScaledTanh",
-                                         "Sigmoid", "LeakyRelu", "Tanh"],
-                         "activation_alpha": [0.9, 0.8, 0.05], "activation_beta": [0.6]}),
-        ("LSTM", 1, (), {"input_forget": 1}),
-        ("GRU", 1, ("initial_h", "sequence_lens"), {"linear_before_reset": 1}),
-        ("GRU", 2, ("initial_h", "sequence_lens"), {"direction": "bidirectional"}),
-        ("GRU", 1, (), {"activations": ["Softplus", "ThresholdedRelu"],
-                        "activation_alpha": [0.2], "clip": 2.0}),
-        ("RNN", 1, ("initial_h", "sequence_lens"), {"activations": ["Relu"]}),
-        ("RNN", 2, (), {"direction": "bidirectional", "activations": ["Tanh", "Softsign"]}),
-        ("RNN", 1, (), {"clip": 0.5}),
-    ],
-)  # fmt: skip
+# Operator, directions, optional inputs, attributes.
+OPTIONS: list[tuple[str, int, tuple[str, ...], dict[str, Any]]] = [
+    ("LSTM", 1, STATES, {}),
+    ("LSTM", 2, STATES, {"direction": "bidirectional"}),
+    ("LSTM", 1, ("P", *STATES), {"direction": "reverse", "clip": 0.7}),
+    ("LSTM", 1, (), {"activations": ["HardSigmoid", "Softsign", "Affine"],
+                     "activation_alpha": [0.3, 0.5], "activation_beta": [0.4, 0.1]}),
+    ("LSTM", 2, (), {"direction": "bidirectional",
+                     "activations": ["Sigmoid", "Elu", "ScaledTanh",
+                                     "Sigmoid", "LeakyRelu", "Tanh"],
+                     "activation_alpha": [0.9, 0.8, 0.05], "activation_beta": [0.6]}),
+    ("LSTM", 1, (), {"input_forget": 1}),
+    ("GRU", 1, ("initial_h", "sequence_lens"), {"linear_before_reset": 1}),
+    ("GRU", 2, ("initial_h", "sequence_lens"), {"direction": "bidirectional"}),
+    ("GRU", 1, (), {"activations": ["Softplus", "ThresholdedRelu"],
+                    "activation_alpha": [0.2], "clip": 2.0}),
+    ("RNN", 1, ("initial_h", "sequence_lens"), {"activations": ["Relu"]}),
+    ("RNN", 2, (), {"direction": "bidirectional", "activations": ["Tanh", "Softsign"]}),
+    ("RNN", 1, (), {"clip": 0.5}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "directions", "extra", "attributes"), OPTIONS)
 def test_options(op: str, directions: int, extra: tuple[str, ...], attributes: Any) -> None:
     check(*one_node(op, directions, [e for e in extra if e != "initial_c" or op == "LSTM"],
                     **attributes))  # fmt: skip

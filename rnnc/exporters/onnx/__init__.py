@@ -1,4 +1,4 @@
-"""A spec as an ONNX model: whole-sequence operators, and a Scan for every recurrence."""
+"""A spec as an ONNX model: whole-sequence operators, and a node for every recurrence."""
 
 from .exporter import export_onnx
 

@@ -17,6 +17,7 @@ from rnnc.version import VERSION
 from .loops import Loop, box, carried, components, find_loop
 from .operators import COMBINERS, OPERATORS, joined, neutral, reduced, stacked
 from .places import Places, Site
+from .recurrent import emit_recurrent, find_recurrents
 from .unroll import Unrolled, refused, unroll
 from .writer import NUMPY, Array, Axis, Scope, Value, Writer
 
@@ -60,6 +61,7 @@ class Export:
         helper = self.writer.onnx.helper
         self.emit([node.id for node in self.graph.nodes])
         outputs = self._outputs()
+        self.writer.prune([output.name for output in outputs])
         graph = helper.make_graph(
             self.writer.scope.nodes,
             self.source.name,
@@ -171,19 +173,30 @@ class Export:
     def emit(self, members: Sequence[str]) -> None:
         """The members, in the loops that are open."""
         loops = [loop for loop, _ in self.stack]
-        for part, cyclic in components(self.graph, members, loops):
-            if cyclic:
+        parts = components(self.graph, members, loops)
+        cells = [] if loops else find_recurrents(self, [part for part, cyclic in parts if cyclic])
+        if any(len(directions) > 1 for directions in cells):
+            together = [
+                (one.members[0], other.members[0]) for one, *rest in cells for other in rest
+            ]
+            parts = components(self.graph, members, loops, together)
+        operators = {frozenset(m for one in cell for m in one.members): cell for cell in cells}
+        for part, cyclic in parts:
+            if frozenset(part) in operators:
+                emit_recurrent(self, operators[frozenset(part)])
+            elif cyclic:
                 self.loop(part)
-                continue
-            [name] = part
-            node = self.graph[name]
-            if node.op.name == "merge":
-                if name in self.cycle:
-                    site = self.site(node, box(self.graph, name, self.cycle[name]))
-                    access = tuple(Poly.of(dim) for dim in node.domain.names)
-                    self.values[name] = self.cases(name, access, site)
             else:
-                self.values[name] = self.statement(node)
+                self.single(self.graph[part[0]])
+
+    def single(self, node: Node) -> None:
+        """A node that is in no cycle; variables are read through, but in a loop."""
+        if node.op.name != "merge":
+            self.values[node.id] = self.statement(node)
+        elif node.id in self.cycle:
+            site = self.site(node, box(self.graph, node.id, self.cycle[node.id]))
+            access = tuple(Poly.of(dim) for dim in node.domain.names)
+            self.values[node.id] = self.cases(node.id, access, site)
 
     def site(self, node: Node, bounds: Mapping[str, tuple[Poly, Poly]]) -> Site:
         """Where a node is computed, with the loops that are open."""
@@ -233,12 +246,15 @@ class Export:
         return Value(name, node.type.dtype, node.type.rank, axes, True)
 
     def param(self, node: Node) -> Value:
-        origin, point = self.unrolled.points[node.id]
-        path = concrete_path(origin, point)
+        path = concrete_path(*self.unrolled.points[node.id])
         if path not in self.writer.initializers:
-            array = np.asarray(self.params[path]).astype(NUMPY[node.type.dtype])
+            array = self.array(node).astype(NUMPY[node.type.dtype])
             self.writer.array(array, self.writer.name(path))
         return Value(path, node.type.dtype, node.type.rank)
+
+    def array(self, node: Node) -> Array:
+        """The values of a param."""
+        return np.asarray(self.params[concrete_path(*self.unrolled.points[node.id])])
 
     def pick(self, node: Node, value: Value, site: Site) -> Value:
         axis = cast(int, node.op["axis"])
@@ -548,9 +564,14 @@ def _affine(operand: Operand) -> tuple[Poly, ...]:
 
 
 def _bounds(node: Node) -> dict[str, tuple[Poly, Poly]]:
-    return {dim.name: _ends(dim.lower, dim.upper) for dim in node.domain.dims}
+    """Of the dims that have both; those of a variable may be open."""
+    return {
+        dim.name: (dim.lower, dim.upper)
+        for dim in node.domain.dims
+        if dim.lower is not None and dim.upper is not None
+    }
 
 
 def _ends(lower: Poly | None, upper: Poly | None) -> tuple[Poly, Poly]:
-    assert lower is not None and upper is not None, "only variables have open dims"
+    assert lower is not None and upper is not None, "bound dims are closed"
     return lower, upper

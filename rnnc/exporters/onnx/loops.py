@@ -39,10 +39,13 @@ class Loop:
 
 
 def components(
-    graph: Graph, members: Sequence[str], loops: Sequence[Loop]
+    graph: Graph,
+    members: Sequence[str],
+    loops: Sequence[Loop],
+    together: Sequence[tuple[str, str]] = (),
 ) -> list[tuple[tuple[str, ...], bool]]:
     """The members in an order in which they can be computed inside the loops, with whether they
-    depend on each other."""
+    depend on each other. The pairs in `together` count as if they did."""
     structure: nx.DiGraph[str] = nx.DiGraph()
     structure.add_nodes_from(members)
     inside = set(members)
@@ -50,6 +53,8 @@ def components(
         for operand in graph[name].operands:
             if operand.source in inside and not carried(graph, name, operand, loops):
                 structure.add_edge(operand.source, name)
+    for left, right in together:
+        structure.add_edges_from([(left, right), (right, left)])
     place = {name: number for number, name in enumerate(members)}
     condensed = nx.condensation(structure)
     parts: Mapping[int, set[str]] = condensed.nodes.data("members")

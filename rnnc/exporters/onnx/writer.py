@@ -6,7 +6,7 @@ it does not vary along is left out, so that most operators need no reshaping.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,11 +86,22 @@ class Writer:
     def nodes(
         self, op: str, inputs: Sequence[str], hints: Sequence[str], **attributes: object
     ) -> list[str]:
-        outputs = [self.name(hint) for hint in hints]
+        outputs = [self.name(hint) if hint else "" for hint in hints]
         name = f"{op}:{outputs[0]}"
         made = self.onnx.helper.make_node(op, list(inputs), outputs, name=name, **attributes)
         self.scope.nodes.append(made)
         return outputs
+
+    def prune(self, outputs: Sequence[str]) -> None:
+        """Forgets what no output needs."""
+        needed = set(outputs)
+        kept: list[Any] = []
+        for node in reversed(self.scope.nodes):
+            if needed.intersection(node.output):
+                needed.update(_names(node))
+                kept.append(node)
+        self.scope.nodes[:] = reversed(kept)
+        self.initializers = {n: array for n, array in self.initializers.items() if n in needed}
 
     def array(self, array: Array, name: str) -> str:
         """An initializer of that very name."""
@@ -190,3 +201,12 @@ class Writer:
         opposite = self.pointwise("Not", [condition], dtype, f"{hint}.not")
         rest = self.pointwise("And", [opposite, otherwise], dtype, f"{hint}.else")
         return self.pointwise("Or", [kept, rest], dtype, hint)
+
+
+def _names(node: Any) -> Iterator[str]:
+    """What a node reads, and the nodes of its bodies."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _names(inner)
+        yield from (value.name for value in attribute.g.output)
