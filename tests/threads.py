@@ -15,7 +15,7 @@ def share_everything(model: Model) -> Model:
 
 def set_thresholds(model: Model, phase: int, call: int) -> tuple[int, int]:
     """Multiply-adds from which on a phase and a call are shared; returns those before."""
-    library = model.library._library
+    library = model.library.functions
     names = ("rnnc_worth_sharing", "rnnc_worth_a_thread")
     found = [ctypes.c_int64.in_dll(library, name) for name in names]
     before = found[0].value, found[1].value

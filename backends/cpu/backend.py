@@ -96,20 +96,23 @@ def chosen_target(plan: Plan, variant: str | None, tuned: bool) -> CpuTarget:
 def built(plan: Plan, target: CpuTarget, origin: Origin) -> Artifact:
     from rnnc.runtime.artifact import Artifact
 
+    from .clibrary import interface_source
     from .entry import entry_source
-    from .library import RUNTIME_SOURCES, compiling, emit_objects, link
+    from .interface import compiling
+    from .library import emit_objects, link
     from .manifest import manifest
     from .program import functions
 
+    about = manifest(plan, target, origin)
     with TemporaryDirectory(prefix="rnnc-") as name:
         folder = Path(name)
-        entry = folder / "entry.c"
-        entry.write_text(entry_source(plan, target))
-        with compiling(entry, RUNTIME_SOURCES, target, folder) as compiled:
+        interface = folder / "interface.c"
+        interface.write_text(entry_source(plan, target) + interface_source(about, None, None))
+        with compiling(interface, target, folder) as compiled:
             objects = emit_objects(functions(plan, target), target, folder)
             link([*objects, *compiled()], target, folder / "model.so")
         library = (folder / "model.so").read_bytes()
-    return Artifact(manifest(plan, target, origin), library, origin.source)
+    return Artifact(about, library, origin.source)
 
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:

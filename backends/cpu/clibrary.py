@@ -15,30 +15,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from safetensors.numpy import save
 
-from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.passes.stream_steps import Refusal
 from rnnc.plan.plan import Plan
 from rnnc.plan.stream import Stream
 from rnnc.runtime.artifact import Origin
 from rnnc.runtime.manifest import Manifest
-from rnnc.runtime.memory import DTYPES, Array
-from rnnc.runtime.parameters import checked
+from rnnc.runtime.memory import Array
+from rnnc.runtime.parameters import arrays, checked
 
 from .entry import entry_source
-from .header import c_name, exported, functions, header
-from .library import RUNTIME_SOURCES, compiling, emit_objects, run_tool
+from .header import exported, functions, header
+from .interface import compiling
+from .library import emit_objects, run_tool
 from .manifest import manifest
 from .program import functions as kernels
 from .programs import Steps, steps
 from .tables import description
 from .target import CpuTarget
-
-INTERFACE_SOURCES = ("call.c", "errors.c", "json.c", "model.c", "safetensors.c", "stream.c")
-# Words of a call are read as pointers; the entry points are called through the interface alone.
-_OPTIONS = ("-fno-strict-aliasing", "-DRNNC_EXPORT=")
 
 
 def c_library(
@@ -50,18 +45,13 @@ def c_library(
 ) -> dict[str, bytes]:
     """The files of the library by their path; with `params` the weights are in it.
 
-    Raises RNN705 for sparse weights, RNN72x for parameters that do not fit and RNN702 for what the
-    C compiler says.
+    Raises RNN72x for parameters that do not fit and RNN702 for what the C compiler says.
     """
-    if plan.weights == "sparse":
-        message = "a C library does not store weights as 'sparse'"
-        hints = ("leave --weights away: they stay in float32",)
-        raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
     about = manifest(plan, target, origin)
     plans = stream if isinstance(stream, Stream) else None
     streamed = None if plans is None else steps(plan, plans, target)
     refusal = stream.reason if isinstance(stream, Refusal) else ""
-    name = c_name(about.model)
+    name = about.prefix
     with TemporaryDirectory(prefix="rnnc-") as place:
         folder = Path(place)
         weights = None
@@ -69,10 +59,9 @@ def c_library(
             weights = folder / "weights.safetensors"
             weights.write_bytes(stored_weights(about, params))
         source = entry_source(plan, target, plans) + interface_source(about, streamed, weights)
-        (folder / "interface.c").write_text(source)
-        sources = (*RUNTIME_SOURCES, *INTERFACE_SOURCES)
         interface = folder / "interface.c"
-        with compiling(interface, sources, target, folder, *_OPTIONS) as compiled:
+        interface.write_text(source)
+        with compiling(interface, target, folder) as compiled:
             objects = emit_objects(kernels(plan, target, plans), target, folder)
             objects += compiled()
         whole = folder / f"{name}.o"
@@ -109,11 +98,8 @@ def interface_source(about: Manifest, streamed: Steps | None, weights: Path | No
 
 def stored_weights(about: Manifest, params: Mapping[str, Array]) -> bytes:
     """Parameters as the library reads them: a safetensors file with one array a path."""
-    found: dict[str, Array] = {}
-    for spec, points in zip(about.parameters, checked(about, params), strict=True):
-        for point, path in zip(spec.points, spec.paths, strict=True):
-            found[path] = np.array(points[point], DTYPES[spec.dtype], order="C")
-    return save(found)
+    paths = (path for spec in about.parameters for path in spec.paths)
+    return save(dict(zip(paths, arrays(about, checked(about, params)), strict=True)))
 
 
 _EMBEDDED = """\

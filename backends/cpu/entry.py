@@ -1,7 +1,19 @@
-"""The C side of a compiled model: unpacks the caller's arguments and runs the kernels.
+"""The entry points of a compiled model: they unpack arguments and run the kernels.
 
-Generated text, compiled together with the runtime. The C interface is documented in
-rnnc/runtime/manifest.py.
+    int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
+                         const int64_t *sizes);
+    int64_t rnnc_forward_workspace(const int64_t *sizes);
+
+`pointers`: inputs, outputs, weights, packs, lengths (int32 [batch] for each extent), workspace,
+each in the order of the manifest. `sizes`: extents, batch, then for each input and output the
+strides of its grid dims and its batch, in elements; value axes are contiguous. Weights, packs and
+workspace are aligned to 64 bytes. real is float32, int is int32, bool is one byte. `rnnc_forward`
+returns 0, `rnnc_forward_workspace` how many bytes it wants.
+
+Where the manifest has a preparation, `rnnc_prepare` and `rnnc_prepare_workspace` compute once what
+the parameters alone decide: the same arguments, without inputs and extents, for a batch of one.
+
+The functions of the header call them (runtime/call.c, model.c); nobody else does.
 """
 
 from __future__ import annotations
@@ -48,7 +60,7 @@ static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
   return end;
 }}
 
-RNNC_EXPORT int64_t rnnc_{entry}_workspace(const int64_t *sizes) {{
+static int64_t rnnc_{entry}_workspace(const int64_t *sizes) {{
   int64_t offsets[{states} + 1];
   return place_{entry}(sizes, offsets);
 }}
@@ -61,8 +73,8 @@ static void run_{entry}(void *argument, int32_t task, int32_t num_tasks, void *b
       {passed});
 }}
 
-RNNC_EXPORT int32_t rnnc_{entry}(const rnnc_runtime *runtime, int32_t threads,
-                                 void *const *pointers, const int64_t *sizes) {{
+static int32_t rnnc_{entry}(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
+                            const int64_t *sizes) {{
   call c = {{pointers, sizes, pointers[{workspace}]}};
   int64_t work;
   rnnc_{entry}_work(&work{worked});

@@ -15,42 +15,10 @@ from dataclasses import dataclass
 from rnnc.runtime.manifest import Manifest, Port
 from rnnc.runtime.ports import axes_of_extents, dim_text
 
+from .names import c_name, c_names
 from .programs import Steps
-from .tables import interface_number
 
 C_TYPES = {"real": "float", "int": "int32_t", "bool": "uint8_t"}
-# Of C, C++ and the structs of the header.
-_TAKEN = """
-alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const
-const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit
-export extern false float for friend goto if inline int long mutable namespace new noexcept not
-not_eq nullptr operator or or_eq private protected public register reinterpret_cast restrict return
-short signed sizeof static static_assert static_cast struct switch template this thread_local throw
-true try typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while xor
-xor_eq batch threads strides workspace workspace_size pool
-"""
-_KEYWORDS = frozenset(_TAKEN.split())
-
-
-def c_name(text: str) -> str:
-    """A name in C: `lstm[0].W_i` is `lstm_0_W_i`, `h'` is `h_next`."""
-    name = re.sub(r"\W+", "_", text.replace("'", "_next"), flags=re.ASCII).strip("_") or "_"
-    return name + "_" if name in _KEYWORDS or name[0].isdigit() else name
-
-
-def c_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """A name for each, no two alike."""
-    found: list[str] = []
-    known = set(taken)
-    for text in texts:
-        name = own = c_name(text)
-        number = 1
-        while name in known:
-            number += 1
-            name = f"{own}_{number}"
-        known.add(name)
-        found.append(name)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +90,7 @@ def _port_fields(
 
 def sizes(manifest: Manifest) -> list[str]:
     """Statics and shapes as macros."""
-    prefix = c_name(manifest.model).upper()
+    prefix = manifest.prefix.upper()
     lines = [
         f"#define {prefix}_SIZE_{c_name(name)} {value}"
         for name, value in manifest.sizes.items()
@@ -172,7 +140,7 @@ def start_fields(streamed: Steps) -> list[Field]:
 
 def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: bool) -> str:
     """`include/<model>.h`; without `streamed` the header says why: `refusal`."""
-    name = c_name(manifest.model)
+    name = manifest.prefix
     none = [Field("int64_t unused", "the model has no parameters")]
     text = _HEADER.format(
         p=name,
@@ -181,7 +149,7 @@ def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: boo
         rnnc=manifest.rnnc,
         target=f"{manifest.target.triple} {manifest.target.cpu}",
         abi=manifest.abi,
-        interface=f"{interface_number(manifest):#018x}",
+        interface=f"{manifest.interface:#018x}",
         sizes="\n".join(sizes(manifest)),
         parameters=_members(parameter_fields(manifest) or none),
         call=_members(call_fields(manifest)),
@@ -228,7 +196,7 @@ def exported(text: str) -> list[str]:
 
 def functions(manifest: Manifest, streams: bool, embeds: bool) -> str:
     """The C source of what the header declares; behind the tables of the description."""
-    name = c_name(manifest.model)
+    name = manifest.prefix
     text = _FUNCTIONS.format(p=name, abi=manifest.abi)
     text += _EMBEDDED_FUNCTION.format(p=name) if embeds else ""
     return text + (_STREAM_FUNCTIONS.format(p=name) if streams else "")

@@ -1,7 +1,7 @@
 """Products of int8 weights: rows of the left operand are rounded to int8 too, sums are exact.
 
 A row is divided by its scale, the largest magnitude / 127, and rounded to the nearest integer, ties
-to even; so was each column of the panel when it was packed (rnnc/runtime/rounding.py). Products of
+to even; so was each column of the panel when it was packed (runtime/model.c). Products of
 these codes are summed in int32, which holds 2^17 of them, and multiplied by both scales. All
 processors compute the same integers. A row whose largest magnitude is below 2^-100 is zero; one
 with an infinity or NaN gives NaN.

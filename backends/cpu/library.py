@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.resources import as_file, files
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import tvm
 from tvm import tirx
@@ -19,10 +16,6 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from ..tensorir.tir import Function
 from .processes import side_by_side
 from .target import CpuTarget
-
-# Compiled into every library; the generated glue includes rnnc_runtime.h.
-RUNTIME_SOURCES = ("barrier.c", "pool.c")
-_C_OPTIONS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 
 def emit_objects(functions: Sequence[Function], target: CpuTarget, folder: Path) -> list[Path]:
@@ -73,39 +66,6 @@ def find_compiler(architecture: str) -> list[str]:
     raise DiagnosticError([Diagnostic("RNN702", message, hints=hints)])
 
 
-@contextmanager
-def compiling(
-    source: Path, names: Sequence[str], target: CpuTarget, folder: Path, *options: str
-) -> Iterator[Callable[[], list[Path]]]:
-    """A C source and sources of the runtime on their way to object files in `folder`/c.
-
-    The compiler works while the body does; what is yielded waits for it, returns the objects and
-    raises RNN702 with what it said if it fails.
-    """
-    with as_file(files(__package__) / "runtime") as runtime, TemporaryFile("w+") as said:
-        sources = [source.resolve(), *(runtime / name for name in names)]
-        command = [*find_compiler(target.architecture), *_C_OPTIONS, *options]
-        command += ["-I", str(runtime), "-c", *map(str, sources)]
-        place = folder / "c"  # whatever other objects are called
-        place.mkdir()
-        try:
-            process = subprocess.Popen(command, cwd=place, stdout=said, stderr=said)
-        except OSError as error:
-            raise _failure(command[0], error.strerror) from error
-
-        def finish() -> list[Path]:
-            if process.wait() != 0:
-                said.seek(0)
-                raise _failure(command[0], said.read())
-            return [place / f"{path.stem}.o" for path in sources]
-
-        try:
-            yield finish
-        finally:
-            process.kill()  # it has ended, or nobody wants its work
-            process.wait()
-
-
 def link(objects: Sequence[Path], target: CpuTarget, output: Path) -> None:
     """`objects`, also of what is C -> the shared library `output`. Raises RNN702."""
     _run(
@@ -134,12 +94,13 @@ def _run(*command: str | Path) -> None:
     try:
         result = subprocess.run(arguments, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise _failure(arguments[0], error.strerror) from error
+        raise failure(arguments[0], error.strerror) from error
     if result.returncode != 0:
-        raise _failure(arguments[0], result.stderr)
+        raise failure(arguments[0], result.stderr)
 
 
-def _failure(compiler: str, output: str | None) -> DiagnosticError:
+def failure(compiler: str, output: str | None) -> DiagnosticError:
+    """RNN702, with what a compiler said."""
     said = ((output or "").strip() or "nothing").splitlines()
     message = f"the C compiler {compiler} failed: {said[0]}"
     return DiagnosticError([Diagnostic("RNN702", message, hints=tuple(said[1:6]))])

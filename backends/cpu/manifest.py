@@ -29,6 +29,7 @@ from rnnc.version import VERSION
 from ..tensorir.layout import inner_shape, passed
 from ..tensorir.packing import Factor
 from ..tensorir.words import Word, word
+from .names import c_name
 from .program import packed, shapes
 from .sparse import window, worth_listing
 from .target import CpuTarget, llvm_features
@@ -46,10 +47,13 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
     if first is not None:
         made = tuple(prepared(params[name], lanes) for name in results)
         preparation = Preparation(made, *weights(first, target, numbers))
+    specs = tuple(parameter_spec(found, params[found.buffer], lanes) for found in plan.parameters)
     return Manifest(
         ABI,
         VERSION,
         plan.name,
+        c_name(plan.name),
+        interface_number(plan.name, plan.extents, (*inputs, *outputs), specs),
         {name: _static(value) for name, value in origin.sizes.items()},
         hashlib.sha256(origin.source.encode()).hexdigest(),
         TargetInfo(target.triple, target.cpu, code_features(target.triple, llvm_features(target))),
@@ -58,11 +62,20 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
         dict(plan.shared_ends),
         inputs,
         outputs,
-        tuple(parameter_spec(found, params[found.buffer], lanes) for found in plan.parameters),
+        specs,
         preparation,
         *weights(plan, target, numbers),
         tuned(plan, target),
     )
+
+
+def interface_number(
+    model: str, extents: tuple[str, ...], ports: tuple[Port, ...], specs: tuple[ParameterSpec, ...]
+) -> int:
+    """64 bits that differ where a caller and a library do not fit each other."""
+    parameters = [(spec.paths, spec.shape, spec.dtype) for spec in specs]
+    parts = repr([ABI, model, extents, ports, parameters])
+    return int.from_bytes(hashlib.sha256(parts.encode()).digest()[:8], "big")
 
 
 def ports(plan: Plan) -> tuple[tuple[Port, ...], tuple[Port, ...]]:

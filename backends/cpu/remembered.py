@@ -23,6 +23,7 @@ from rnnc.runtime.records import decode
 from rnnc.version import VERSION
 
 from ..tensorir.tiling import Shape, Tiling
+from .cache import cache_folder
 
 _VARIABLE = "RNNC_TILINGS"
 
@@ -42,8 +43,7 @@ def place() -> Path:
     """The file: $RNNC_TILINGS, or rnnc/tilings.json in the user's cache."""
     if chosen := os.environ.get(_VARIABLE):
         return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "rnnc" / "tilings.json"
+    return cache_folder() / "tilings.json"
 
 
 def recall() -> tuple[tuple[Shape, Tiling], ...]:

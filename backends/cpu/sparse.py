@@ -5,7 +5,7 @@ the left operand and takes up to `STEPS` weights of each column there: a value i
 place in the window, which is one instruction of AVX-512, a few of AVX2. Windows
 overlap: each begins at the first k that some column still lacks, so that columns with few weights
 wait for none but the fullest one. A vector without enough zeros is stored whole. What stands where
-in a pack is said in rnnc/runtime/sparse.py.
+in a pack is said in runtime/sparse.h.
 
     for group in vector:                       window: values of left, from start[group] on
         for step: acc += pick(window, place[group, step]) * weight[group, step]
@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
-
-from rnnc.runtime.sparse import HEADER, STEPS
 
 from ..tensorir.tir import (
     Buffer,
@@ -38,6 +36,8 @@ from ..tensorir.tir import (
 from .microkernel import Accumulators, Factor, Panels, Tile, call_multiply
 from .target import CpuTarget
 
+STEPS = 4  # weights of a column in a group; their places make a word
+HEADER = 2  # words of a list before the starts of its groups
 _PLACE_BITS = 8
 _WINDOW = 64  # where values are picked from memory
 _LANES_OF_TWO = 16  # of the vectors of which one instruction looks up in two

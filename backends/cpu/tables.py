@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -15,14 +14,6 @@ from .programs import Program, Steps, forward, preparation
 
 _DTYPES = {"real": "RNNC_REAL", "int": "RNNC_INT", "bool": "RNNC_BOOL"}
 _INTS = (-(2**31), 2**31)  # what an int32 holds
-
-
-def interface_number(manifest: Manifest) -> int:
-    """64 bits that differ where a header and a library do not fit each other."""
-    ports = (*manifest.inputs, *manifest.outputs)
-    parts = [manifest.abi, manifest.model, manifest.extents, ports]
-    parts += [(spec.paths, spec.shape, spec.dtype) for spec in manifest.parameters]
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
 
 
 def description(manifest: Manifest, streamed: Steps | None, embedded: str | None) -> str:
@@ -49,7 +40,7 @@ def description(manifest: Manifest, streamed: Steps | None, embedded: str | None
     known = {made.name for made in programs}
     fields = [
         _text(manifest.model),
-        f"{interface_number(manifest):#x}u",
+        f"{manifest.interface:#x}u",
         *(len(paths), len(manifest.stored), len(packs), len(slots)),
         *("parameters", "stored", "packs", "states"),
         *(f"&{n}" if n in known else "0" for n in ("forward", "prepare", BEGIN, STEP)),
@@ -152,6 +143,7 @@ def pack(made: Pack) -> str:
             *(_pointer("rnnc_range", loops), _pointer("rnnc_block", gates)),
             *(made.tiles, made.depth, made.lanes, made.group),
             f"RNNC_WEIGHTS_{made.type.upper()}",
+            *(made.vector, made.window, made.listed),
         ]
     )
 
@@ -224,6 +216,3 @@ def _text(text: str) -> str:
     plain = (32 <= byte < 127 and byte not in b'"\\' for byte in text.encode())
     pairs = zip(text.encode(), plain, strict=True)
     return '"' + "".join(chr(b) if ok else f"\\{b:03o}" for b, ok in pairs) + '"'
-
-
-__all__ = ["description", "interface_number"]

@@ -4,7 +4,7 @@
     int32_t rnnc_forward(cudaStream_t stream, int32_t, void *const *pointers,
                          const int64_t *sizes);
 
-Pointers and sizes are those of the CPU's entry points (rnnc/runtime/manifest.py), all pointers
+Pointers and sizes are those of the CPU's entry points (backends/cpu/entry.py), all pointers
 but the two arrays themselves on the device. Nothing is allocated and nothing waits: the calls
 return when all is launched, with 0 or CUDA's error.
 """

@@ -16,33 +16,33 @@ import numpy as np
 from rnnc.jax.primitive import Array, Invocation, run
 from rnnc.runtime.arguments import KINDS, Arguments, collect
 from rnnc.runtime.frame import Frame
+from rnnc.runtime.library import Handle
 from rnnc.runtime.manifest import Affine, Port
-from rnnc.runtime.memory import DTYPES, address
+from rnnc.runtime.memory import DTYPES
 from rnnc.runtime.memory import Array as Held
 from rnnc.runtime.model import Model
-from rnnc.runtime.ports import axes_of_extents
 
 Extents = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What is the same in all calls of a function. `held` are packed weights; None if each call
-    brings its own."""
+    """What is the same in all calls of a function. Without `held`, a model with its weights, each
+    call brings its own."""
 
     model: Model
     threads: int
-    held: tuple[Held, ...] | None
+    held: Handle | None
 
     def outputs(
         self,
         inputs: Mapping[str, Array],
-        weights: Sequence[Array],
+        params: Sequence[Array],
         lengths: Mapping[str, Array],
         extents: Extents,
     ) -> dict[str, Array]:
-        """All outputs by name; zero beyond a row's length. Lengths and ints are taken to the
-        nearest that are legal."""
+        """All outputs by name; zero beyond a row's length. `params` has an array for each path.
+        Lengths and ints are taken to the nearest that are legal."""
         manifest = self.model.manifest
         whole = {
             name: _parts(port, inputs[name])
@@ -60,12 +60,7 @@ class Call:
             for port in manifest.inputs
             if port.name in whole
         }
-        found = self._run(taken, weights, own, extents)
-        if not lengths:
-            return found
-        return {
-            port.name: _cleared(port, found[port.name], arguments, own) for port in manifest.outputs
-        }
+        return self._run(taken, params, own, extents)
 
     def measured(
         self, inputs: Mapping[str, Array], lengths: Mapping[str, Array], extents: Extents
@@ -79,7 +74,7 @@ class Call:
     def _run(
         self,
         inputs: Mapping[str, Array],
-        weights: Sequence[Array],
+        params: Sequence[Array],
         lengths: Mapping[str, Array],
         extents: Extents,
     ) -> dict[str, Array]:
@@ -92,30 +87,27 @@ class Call:
         results = [(output.shape, output.dtype) for output in frame.outputs]
         if not arguments.batch:
             return {n: jnp.zeros(*result) for n, result in zip(names, results, strict=True)}
-        operands = [*inputs.values(), *weights, *lengths.values()]
+        operands = [*inputs.values(), *params, *lengths.values()]
         number = {name: n for n, name in enumerate(inputs)}
-        behind = len(inputs) + len(weights)
+        behind = len(inputs) + len(params)
         row = {name: behind + n for n, name in enumerate(lengths)}
-        held = self.held
-        defaults = [
-            array
-            for port, array in zip(manifest.inputs, arguments.inputs, strict=True)
-            if port.name not in inputs
-        ]
-        places = [
-            *(
-                ~number[port.name] if port.name in number else place
-                for port, place in zip(manifest.inputs, frame.places, strict=True)
-            ),
+        scratch = len(operands) + len(results)
+        words = (
+            *frame.sizes,
+            self.threads,
+            *(~number[p.name] if p.name in number else 0 for p in manifest.inputs),
             *(~(len(operands) + n) for n in range(len(results))),
-            *(~(len(inputs) + n) for n in range(len(weights))),
-            *(address(array) for array in held or ()),
-            *(
-                ~row[name] if name in row else place
-                for name, place in zip(manifest.extents, frame.lengths, strict=True)
-            ),
-            ~(len(operands) + len(results)),
-        ]
+            *(~row[name] if name in row else 0 for name in manifest.extents),
+            *(0, ~scratch, frame.workspace, library.pool),  # no strides: arrays are row-major
+        )
+        memory = [frame.workspace]
+        creation: tuple[int, ...] = ()
+        if self.held is None:
+            memory.append(library.model_size)
+            creation = (
+                *(library.place("create_in"), _signed(manifest.interface), ~(scratch + 1)),
+                *(library.model_size, *(~(len(inputs) + n) for n in range(len(params)))),
+            )
 
         def batched(
             given: Sequence[Array], axes: Sequence[int | None]
@@ -129,14 +121,14 @@ class Call:
                 if axis is not None
             )
             before = {port.name: len(port.dims) for port in manifest.inputs}
-            at = [*(before[name] for name in inputs), *(0 for _ in weights), *(0 for _ in lengths)]
+            at = [*(before[name] for name in inputs), *(0 for _ in params), *(0 for _ in lengths)]
             rows = [
                 array if len(inputs) <= n < behind else _more_rows(array, axis, at[n], size)
                 for n, (array, axis) in enumerate(zip(given, axes, strict=True))
             ]
             more = self._run(
                 dict(zip(inputs, rows, strict=False)),
-                weights=rows[len(inputs) : behind],
+                params=rows[len(inputs) : behind],
                 lengths=dict(zip(lengths, rows[behind:], strict=True)),
                 extents=tuple(arguments.extents.items()),
             )
@@ -149,18 +141,12 @@ class Call:
                 )
                 for port in manifest.outputs
             ]
-            workspace = jnp.zeros((size, frame.workspace), jnp.uint8)
-            return [*apart, workspace], [*(len(port.dims) for port in manifest.outputs), 0]
+            unused = [jnp.zeros((size, count), jnp.uint8) for count in memory]
+            axes_of_apart = [len(port.dims) for port in manifest.outputs]
+            return [*apart, *unused], [*axes_of_apart, *(0 for _ in memory)]
 
-        call = Invocation(
-            library.forward,
-            self.threads,
-            tuple(places),
-            tuple(frame.sizes),
-            (*results, ((frame.workspace,), np.dtype(np.uint8))),
-            (self.model, held, defaults, arguments.lengths),
-            batched,
-        )
+        bytes_ = [((count,), np.dtype(np.uint8)) for count in memory]
+        call = Invocation(library, self.held, words, creation, (*results, *bytes_), batched)
         return dict(zip(names, run(operands, call), strict=False))
 
 
@@ -239,12 +225,6 @@ def _affine(form: Affine, values: Mapping[str, Array]) -> Array:
     return total
 
 
-def _cleared(port: Port, array: Array, arguments: Arguments, own: Mapping[str, Array]) -> Array:
-    """Zero where a row has no value."""
-    extents = _extents(port, arguments, own)
-    for axis in axes_of_extents(port):
-        dim = port.dims[axis]
-        if dim.extent is not None and dim.extent in own:
-            index = jnp.arange(array.shape[axis]).reshape(-1, *(1,) * (array.ndim - axis - 1))
-            array = jnp.where(index < extents[dim.extent] + dim.offset, array, 0)
-    return array
+def _signed(number: int) -> int:
+    """64 bits as an int64."""
+    return number - 2**64 if number >= 2**63 else number

@@ -10,16 +10,13 @@ import jax
 import numpy as np
 
 import rnnc
-from rnnc.arrays import read_arrays
 from rnnc.driver import LIBRARY_SUFFIX
 from rnnc.jax.call import Call, Extents
 from rnnc.jax.handler import registered
 from rnnc.jax.primitive import Array
-from rnnc.jax.weights import packed_weights
+from rnnc.jax.weights import parameters
 from rnnc.runtime.arguments import only_extent
-from rnnc.runtime.binding import bound
 from rnnc.runtime.model import Model, thread_count
-from rnnc.runtime.parameters import checked
 
 if TYPE_CHECKING:
     from rnnc.analysis.orders import Order
@@ -86,10 +83,7 @@ class Function:
     def bind(self, params: Mapping[str, Array] | str | Path) -> BoundFunction:
         """The function with weights: checked and packed once, as `Model.bind` does; later changes
         to the arrays have no effect. Raises DiagnosticError (RNN72x, RNN791)."""
-        manifest = self.model.manifest
-        arrays = params if isinstance(params, Mapping) else read_arrays(Path(params))
-        points = checked(manifest, arrays)
-        held = bound(manifest, self.model.library, points, self._threads)
+        held = self.model.bind(params).handle
         return BoundFunction(Call(self.model, self._threads, held))
 
     def _traced(
@@ -99,9 +93,8 @@ class Function:
         lengths: Mapping[str, Array],
         extents: Extents,
     ) -> dict[str, Array]:
-        model = self.model
-        weights = packed_weights(model.manifest, model.library, params, self._threads)
-        return self._call.outputs(inputs, weights, lengths, extents)
+        arrays = parameters(self.model.manifest, params)
+        return self._call.outputs(inputs, arrays, lengths, extents)
 
     def __repr__(self) -> str:
         return f"<function of JAX: {self.model!r}>"

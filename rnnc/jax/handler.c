@@ -1,10 +1,12 @@
-/* XLA's way into compiled libraries: one handler for the entry points of all models.
+/* XLA's way into compiled libraries: one handler for all models, on their C interface.
 
    Attributes, int64 arrays:
-     call    the process that the addresses are of; entry point; thread pool or 0; threads
-     places  for each pointer of the entry point its address, or ~n of buffer n; buffers are counted
-             through arguments and then results
-     sizes   as the entry point takes them (rnnc/runtime/manifest.py) */
+     call        the process that the addresses are of; the model or 0; its functions `forward` and
+                 `error`
+     words       the arguments of `forward` as the model's header has them; of a buffer ~n, counted
+                 through arguments and then results
+     creation    without a model: `create_in`, the interface, ~n of the memory to make it in, how
+                 much that is; then ~n of each parameter */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +14,10 @@
 
 #include "xla/ffi/api/c_api.h"
 
-typedef int32_t entry_point(const void *runtime, int32_t threads, void *const *pointers,
-                            const int64_t *sizes);
+typedef int forward_function(const void *model, const int64_t *words);
+typedef const char *error_function(void);
+typedef int create_function(uint64_t interface, const void *const *parameters, void *memory,
+                            int64_t size, void **model);
 
 /* Set once by the process that loads this. Addresses in a program that another process has compiled
    (a compilation cache) mean nothing here. */
@@ -55,22 +59,35 @@ static bool answers_metadata(XLA_FFI_CallFrame *frame) {
   return true;
 }
 
+/* Makes a model from the parameters of this call. */
+static int create(const XLA_FFI_CallFrame *frame, const XLA_FFI_Array *creation, void **model) {
+  const int64_t *what = creation->data;
+  const void *parameters[creation->size];
+  for (size_t n = 4; n < creation->size; n++)
+    parameters[n - 4] = buffer(frame, ~what[n]);
+  create_function *make = (create_function *)what[0];
+  return make((uint64_t)what[1], parameters, buffer(frame, ~what[2]), what[3], model);
+}
+
 __attribute__((visibility("default"))) XLA_FFI_Error *rnnc_call(XLA_FFI_CallFrame *frame) {
   if (answers_metadata(frame)) return NULL;
   const XLA_FFI_Array *call = attribute(&frame->attrs, "call");
-  const XLA_FFI_Array *places = attribute(&frame->attrs, "places");
-  const XLA_FFI_Array *sizes = attribute(&frame->attrs, "sizes");
-  if (!call || call->size != 4 || !places || !sizes)
+  const XLA_FFI_Array *words = attribute(&frame->attrs, "words");
+  const XLA_FFI_Array *creation = attribute(&frame->attrs, "creation");
+  if (!call || call->size != 4 || !words || !creation)
     return failure(frame->api, XLA_FFI_Error_Code_INVALID_ARGUMENT, "rnnc: an attribute is missing");
-  const int64_t *what = call->data, *place = places->data;
+  const int64_t *what = call->data, *word = words->data;
   if (what[0] != rnnc_process)
     return failure(frame->api, XLA_FFI_Error_Code_FAILED_PRECONDITION,
                    "rnnc: this program was compiled by another process; compile it again");
-  void *pointers[places->size + 1];
-  for (size_t n = 0; n < places->size; n++)
-    pointers[n] = place[n] < 0 ? buffer(frame, ~place[n]) : (void *)place[n];
-  entry_point *run = (entry_point *)what[1];
-  if (run((const void *)what[2], (int32_t)what[3], pointers, sizes->data))
-    return failure(frame->api, XLA_FFI_Error_Code_INTERNAL, "rnnc: the compiled library failed");
+  void *model = (void *)what[1];
+  int64_t given[words->size + 1];
+  for (size_t n = 0; n < words->size; n++)
+    given[n] = word[n] < 0 ? (int64_t)buffer(frame, ~word[n]) : word[n];
+  int status = creation->size ? create(frame, creation, &model) : 0;
+  if (!status)
+    status = ((forward_function *)what[2])(model, given);
+  if (status)
+    return failure(frame->api, XLA_FFI_Error_Code_INVALID_ARGUMENT, ((error_function *)what[3])());
   return NULL;
 }

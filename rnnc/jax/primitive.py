@@ -13,7 +13,7 @@ from jax.interpreters import ad, batching, mlir
 
 from rnnc.jax.handler import TARGET, registered
 from rnnc.runtime.arguments import error
-from rnnc.runtime.library import Entry
+from rnnc.runtime.library import Handle, Library
 
 Array = Any  # of JAX: concrete or traced; it publishes no types
 Shape = tuple[tuple[int, ...], np.dtype[np.generic]]
@@ -21,19 +21,19 @@ Shape = tuple[tuple[int, ...], np.dtype[np.generic]]
 
 @dataclass(frozen=True, eq=False)
 class Invocation:
-    """A call of `entry` with buffers of known shapes.
+    """A call of a model with buffers of known shapes.
 
-    A place is the address of memory that `kept` keeps alive, or ~n of buffer n: operands, then
-    results. `batched` is the rule of vmap where no more than rows are added: operands and their new
-    axes -> results and theirs, None where it does not apply.
+    A word is a number or ~n for the address of buffer n: operands, then results; so is an entry of
+    `creation`, which is empty where there is a model. `batched` is the rule of vmap where no more
+    than rows are added: operands and their new axes -> results and theirs, None where it does not
+    apply.
     """
 
-    entry: Entry
-    threads: int
-    places: tuple[int, ...]
-    sizes: tuple[int, ...]
+    library: Library
+    model: Handle | None
+    words: tuple[int, ...]
+    creation: tuple[int, ...]
     results: tuple[Shape, ...]
-    kept: object
     batched: Callable[[Sequence[Array], Sequence[int | None]], tuple[list[Array], list[int]] | None]
 
 
@@ -58,10 +58,11 @@ def _abstract(*_: object, call: Invocation) -> list[jax.core.ShapedArray]:
 
 
 def _lowering(ctx: mlir.LoweringRuleContext, *operands: Any, call: Invocation) -> Any:
-    entry = call.entry
-    what = [registered(), entry.address, entry.pool(call.threads), call.threads]
+    library = call.library
+    model = 0 if call.model is None else call.model.address
+    what = [registered(), model, library.place("forward"), library.place("error")]
     ctx.module_context.add_keepalive(call)
-    numbers = {"call": what, "places": call.places, "sizes": call.sizes}
+    numbers = {"call": what, "words": call.words, "creation": call.creation}
     attributes = {name: np.array(value, np.int64) for name, value in numbers.items()}
     return jax.ffi.ffi_lowering(TARGET)(ctx, *operands, **attributes)
 

@@ -22,16 +22,18 @@ Lengths = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Inputs in the order of the manifest, extents, batch, and each row's own extents.
+    """Inputs in the order of the manifest, extents, batch, and each row's own extents; `ragged` if
+    rows were given extents of their own.
 
     Inputs are aligned, of the port's dtype, in the order of axes that kernels know, with contiguous
-    value axes; those that were left out are views of one value.
+    value axes; those that were left out are None.
     """
 
-    inputs: tuple[Array, ...]
+    inputs: tuple[Array | None, ...]
     extents: Mapping[str, int]
     batch: int
     lengths: Mapping[str, Ints]
+    ragged: bool
 
 
 def error(code: str, message: str, *hints: str) -> DiagnosticError:
@@ -46,7 +48,7 @@ def collect(
     batch_first: bool,
 ) -> Arguments:
     """Raises RNN731 for missing or unknown inputs, RNN732 for shapes, RNN733 for dtypes and RNN734
-    for lengths; all inputs that are wrong are reported at once. Ranges are left to `in_range`.
+    for lengths; all inputs that are wrong are reported at once. Ranges are left to the library.
     """
     _check_names(manifest, given)
     wrong: list[Diagnostic] = []
@@ -68,11 +70,9 @@ def collect(
             wrong.append(Diagnostic("RNN732", misfit))
     if wrong:
         raise DiagnosticError(wrong)
-    for port in manifest.inputs:
-        if port.name not in found:
-            found[port.name] = _default(port, known, batch)
     own = row_lengths(manifest, known, batch, lengths)
-    return Arguments(tuple(found[port.name] for port in manifest.inputs), known, batch, own)
+    inputs = tuple(found.get(port.name) for port in manifest.inputs)
+    return Arguments(inputs, known, batch, own, lengths is not None)
 
 
 # ---- one input --------------------------------------------------------------------------------
@@ -130,12 +130,6 @@ def _within_int32(port: Port, array: Array) -> Array:
         raise error("RNN733", f"input '{port.name}' holds values that no int32 can hold")
     low = np.maximum(array, limits.min) if array.dtype.kind == "i" else array
     return np.minimum(low, limits.max)
-
-
-def _default(port: Port, extents: Mapping[str, int], batch: int) -> Array:
-    """One value for all points and rows: with strides of zero it takes no memory."""
-    value = np.full(port.shape, port.default, DTYPES[port.dtype])
-    return np.broadcast_to(value, (*grid_shape(port, extents), batch, *port.shape))
 
 
 # ---- all inputs -------------------------------------------------------------------------------
@@ -258,26 +252,25 @@ def _own(name: str, given: npt.ArrayLike, extent: int, batch: int) -> Ints:
 Wide = npt.NDArray[np.int64]
 
 
-def in_range(
-    manifest: Manifest, arguments: Arguments, rows: Ints | None = None, starts: Ints | None = None
-) -> Arguments:
-    """The arguments with all ints in their declared range. Raises RNN733.
+def in_range(manifest: Manifest, arguments: Arguments, rows: Ints, starts: Ints) -> Arguments:
+    """The arguments of sequences that were cut from rows, with all ints in their declared range.
 
-    An int at a step that its row does not have says nothing, but kernels may follow it: it is
-    replaced. `rows` and `starts` say which row and first step a row was cut from, for messages.
+    The library looks at ints itself, but knows nothing of `rows` and `starts`, the row and first
+    step that each sequence was cut from, for the message (RNN733). An int at a step that its
+    sequence does not have says nothing: it is replaced.
     """
     if all(port.range is None for port in manifest.inputs):
         return arguments
     inputs = tuple(
-        array if port.range is None else _ranged(port, array, arguments, rows, starts)
+        array
+        if port.range is None or array is None
+        else _ranged(port, array, arguments, rows, starts)
         for port, array in zip(manifest.inputs, arguments.inputs, strict=True)
     )
     return replace(arguments, inputs=inputs)
 
 
-def _ranged(
-    port: Port, array: Array, arguments: Arguments, rows: Ints | None, starts: Ints | None
-) -> Array:
+def _ranged(port: Port, array: Array, arguments: Arguments, rows: Ints, starts: Ints) -> Array:
     assert port.range is not None
     after = (1,) * len(port.shape)
     own = {name: ints.reshape(-1, *after) for name, ints in arguments.lengths.items()}
@@ -300,11 +293,10 @@ def _ranged(
     low = int(np.broadcast_to(lower, array.shape)[tuple(place)])
     high = int(np.broadcast_to(upper, array.shape)[tuple(place)])
     value = int(ints[tuple(place)])
-    if rows is not None and starts is not None:
-        row = place[len(port.dims)]
-        place[len(port.dims)] = int(rows[row])
-        for number, dim in enumerate(port.dims):
-            place[number] += int(starts[row]) if dim.extent is not None else 0
+    row = place[len(port.dims)]
+    place[len(port.dims)] = int(rows[row])
+    for number, dim in enumerate(port.dims):
+        place[number] += int(starts[row]) if dim.extent is not None else 0
     message = f"input '{port.name}' is {value} at {place}, which is not in {low}..{high}"
     raise error("RNN733", message)
 

@@ -6,11 +6,11 @@ addresses, which is what makes small models fast.
 
 from __future__ import annotations
 
-import ctypes
 import math
+import struct
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,24 +35,27 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`sizes` is the library's argument, `workspace` how many bytes it wants. An entry of `inputs`
-    is the address of an array that the frame itself keeps, or the name of the caller's, with its
-    item size. `arguments` are those of the first call; they keep the frame's arrays alive.
+    """`sizes` are extents and batch, `strides` the address of those of inputs and outputs,
+    `workspace` how many bytes a call wants. `inputs` are addresses, 0 for what was left out, or the
+    names of the caller's arrays with their item sizes; `lengths` addresses or 0. `kept` holds what
+    has these addresses.
     """
 
-    arguments: Arguments
-    sizes: ctypes.Array[ctypes.c_int64]
-    workspace: int
+    sizes: tuple[int, ...]
     inputs: tuple[int | tuple[str, int], ...]
     outputs: tuple[Output, ...]
     lengths: tuple[int, ...]
+    strides: int
+    workspace: int
+    words: struct.Struct
+    kept: tuple[object, ...]
 
     @staticmethod
     def of(manifest: Manifest, library: Library, arguments: Arguments, batch_first: bool) -> Frame:
         """The frame of one call, which keeps all its arrays."""
-        numbers = [*arguments.extents.values(), arguments.batch]
-        for port, array in zip(manifest.inputs, arguments.inputs, strict=True):
-            numbers += _strides(port, array)
+        numbers: list[int] = []
+        for port, given in zip(manifest.inputs, arguments.inputs, strict=True):
+            numbers += [0] * (len(port.dims) + 1) if given is None else _strides(port, given)
         outputs: list[Output] = []
         for port in manifest.outputs:
             shape = (*grid_shape(port, arguments.extents), arguments.batch, *port.shape)
@@ -64,14 +67,41 @@ class Frame:
                 array = np.empty(batch_before(port, array).shape, array.dtype)
             outputs.append(Output(port, array.shape, array.dtype))
             numbers += _strides(port, batch_last(port, array) if batch_first else array)
-        sizes = (ctypes.c_int64 * len(numbers))(*numbers)
+        strides = np.array(numbers, np.int64)
+        sizes = (*arguments.extents.values(), arguments.batch)
+        inputs = tuple(0 if array is None else address(array) for array in arguments.inputs)
+        own = arguments.lengths.values()
+        lengths = [address(array) if arguments.ragged else 0 for array in own]
         return Frame(
-            arguments,
             sizes,
-            library.forward.workspace(sizes) if arguments.batch else 0,
-            tuple(address(array) for array in arguments.inputs),
+            inputs,
             tuple(outputs),
-            tuple(address(array) for array in arguments.lengths.values()),
+            tuple(lengths),
+            address(strides),
+            library.workspace_size(struct.pack(f"{len(sizes)}q", *sizes)) if sizes[-1] else 0,
+            struct.Struct(f"{len(sizes) + len(inputs) + len(outputs) + len(lengths) + 5}q"),
+            (strides, arguments),
+        )
+
+    def call(
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        threads: int,
+        workspace: int,
+        pool: int,
+    ) -> bytes:
+        """The words of a call, in the order of the header's struct."""
+        return self.words.pack(
+            *self.sizes,
+            threads,
+            *inputs,
+            *outputs,
+            *self.lengths,
+            self.strides,
+            workspace,
+            self.workspace,
+            pool,
         )
 
     @property
@@ -82,23 +112,15 @@ class Frame:
     def reusable(self, manifest: Manifest, given: Mapping[str, Array]) -> Frame | None:
         """A frame for all calls with arrays of this layout; None if any had to be copied."""
         inputs: list[int | tuple[str, int]] = []
-        kept: list[Array] = []
-        for port, array, place in zip(
-            manifest.inputs, self.arguments.inputs, self.inputs, strict=True
-        ):
+        for port, place in zip(manifest.inputs, self.inputs, strict=True):
             if port.name not in given:
-                inputs.append(place)
-                kept.append(array)
-            elif array.dtype == given[port.name].dtype and place == address(given[port.name]):
-                inputs.append((port.name, array.itemsize))
-            else:
+                inputs.append(0)
+                continue
+            array = given[port.name]
+            if array.dtype != DTYPES[port.dtype] or place != address(array):
                 return None
-        arguments = Arguments(
-            tuple(kept), self.arguments.extents, self.arguments.batch, self.arguments.lengths
-        )
-        return Frame(
-            arguments, self.sizes, self.workspace, tuple(inputs), self.outputs, self.lengths
-        )
+            inputs.append((port.name, array.itemsize))
+        return replace(self, inputs=tuple(inputs), kept=self.kept[:1])
 
     def addresses(self, given: Mapping[str, Array]) -> list[int] | None:
         """Where the inputs of a call are; None if one is not aligned."""

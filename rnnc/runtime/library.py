@@ -1,83 +1,124 @@
-"""A compiled library in this process, and the one thread pool of the process."""
+"""A compiled library in this process, called through its C interface, and the one thread pool of
+the process."""
 
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.runtime.manifest import Manifest
+from rnnc.runtime.memory import Array, address
+
+if TYPE_CHECKING:
+    _Value = ctypes._SimpleCData[Any]
 
 _pool_lock = Lock()
-_pool: tuple[ctypes.CDLL, ctypes.c_void_p] | None = None
+_pool: tuple[ctypes.CDLL, int] | None = None
+
+# Of the statuses of the C interface, those that a caller of Python can be guilty of.
+_CODES = {1: "RNN712", 3: "RNN725", 5: "RNN734", 6: "RNN733", 8: "RNN736"}
+
+
+class Handle:
+    """A model with its weights, packed, in memory of the library's; given back with the last
+    reference."""
+
+    def __init__(self, library: Library, address: int) -> None:
+        self.library, self.address = library, address
+        weakref.finalize(self, library.free, address).atexit = False
 
 
 class Library:
-    """The entry points of one model; never unloaded.
+    """The C functions of one model; never unloaded.
 
-    Raises RNN713 where the system's loader refuses the library.
+    Words are the arguments of a call as the header has them, each an int64. Raises RNN713 where the
+    system's loader refuses the library.
     """
 
-    def __init__(self, code: bytes, has_preparation: bool) -> None:
+    def __init__(self, code: bytes, manifest: Manifest) -> None:
+        self.manifest = manifest
         # The system loads libraries from files; once loaded, the file may go.
         try:
             with TemporaryDirectory(prefix="rnnc-") as folder:
                 path = Path(folder) / "model.so"
                 path.write_bytes(code)
-                self._library = ctypes.CDLL(str(path))
-            pool = _process_pool(self._library)
-            self.forward = Entry(self._library, "rnnc_forward", pool)
-            self.prepare = Entry(self._library, "rnnc_prepare", pool) if has_preparation else None
+                self.functions = ctypes.CDLL(str(path))
+            pointer, size = ctypes.c_void_p, ctypes.c_int64
+            self._error = self._function("error", ctypes.c_char_p)
+            self._create = self._function(
+                "create", ctypes.c_int, ctypes.c_uint64, ctypes.c_char_p, pointer
+            )
+            self._model_size = self._function("model_size", size)
+            self.free = self._function("free", None, pointer)
+            self._workspace_size = self._function("workspace_size", size, ctypes.c_char_p)
+            self._forward = self._function("forward", ctypes.c_int, pointer, ctypes.c_char_p)
+            self.pool = _process_pool(self.functions, self._function("pool", pointer))
         except (OSError, AttributeError) as error:
             raise _refused(error) from error
 
-
-class Entry:
-    """An entry point: `rnnc_NAME` and `rnnc_NAME_workspace` of a library."""
-
-    def __init__(self, library: ctypes.CDLL, name: str, pool: ctypes.c_void_p) -> None:
-        self._pool = pool
-        self._run = getattr(library, name)
-        self._run.restype = ctypes.c_int32
-        self._run.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
-        self._workspace = getattr(library, f"{name}_workspace")
-        self._workspace.restype = ctypes.c_int64
-        self._workspace.argtypes = [ctypes.c_void_p]
-
-    @property
-    def address(self) -> int:
-        """Of the function itself, for callers that are no Python."""
-        return ctypes.cast(self._run, ctypes.c_void_p).value or 0
-
-    def pool(self, threads: int) -> int:
-        """The address of the thread pool for a call with so many threads, or 0."""
-        return (self._pool.value or 0) if threads > 1 else 0
-
-    def workspace(self, sizes: ctypes.Array[ctypes.c_int64]) -> int:
-        """How many bytes of workspace a call of these sizes wants."""
-        found: int = self._workspace(sizes)
+    def _function(
+        self, name: str, result: type[_Value] | None, *arguments: type[_Value]
+    ) -> ctypes._NamedFuncPointer:
+        found = self.functions[f"{self.manifest.prefix}_{name}"]
+        found.restype, found.argtypes = result, arguments
         return found
 
-    def __call__(
-        self, threads: int, addresses: Sequence[int], sizes: ctypes.Array[ctypes.c_int64]
-    ) -> None:
-        """Runs it; the manifest says what stands where."""
-        pointers = (ctypes.c_void_p * len(addresses))(*addresses)
-        code = self._run(self._pool if threads > 1 else None, threads, pointers, sizes)
-        if code != 0:
-            raise RuntimeError(f"the compiled library failed with code {code}")
+    def place(self, name: str) -> int:
+        """The address of a function, for callers that are no Python."""
+        found = ctypes.cast(self.functions[f"{self.manifest.prefix}_{name}"], ctypes.c_void_p)
+        return found.value or 0
+
+    def create(self, parameters: Sequence[Array]) -> Handle:
+        """A model from an array for each path, row-major, of the dtypes that kernels take.
+
+        They are packed, and what they alone decide is computed, now; they are not kept.
+        """
+        pointers = (ctypes.c_int64 * len(parameters))(*map(address, parameters))
+        model = ctypes.c_void_p()
+        code = self._create(self.manifest.interface, bytes(pointers), ctypes.byref(model))
+        if code:
+            self.fail(code)
+        return Handle(self, model.value or 0)
+
+    @property
+    def model_size(self) -> int:
+        """How many bytes a model needs in memory of the caller's."""
+        found: int = self._model_size()
+        return found
+
+    def workspace_size(self, words: bytes) -> int:
+        """How many bytes of workspace a call wants."""
+        found: int = self._workspace_size(words)
+        if found < 0:
+            self.fail(-found)
+        return found
+
+    def forward(self, model: Handle, words: bytes) -> None:
+        """Runs a call."""
+        code = self._forward(model.address, words)
+        if code:
+            self.fail(code)
+
+    def fail(self, code: int) -> NoReturn:
+        """Raises what the library says of its last error."""
+        text = self._error().decode(errors="replace")
+        if code not in _CODES:
+            raise RuntimeError(f"the compiled library failed with code {code}: {text}")
+        raise DiagnosticError([Diagnostic(_CODES[code], text)])
 
 
-def _process_pool(library: ctypes.CDLL) -> ctypes.c_void_p:
+def _process_pool(library: ctypes.CDLL, own: ctypes._NamedFuncPointer) -> int:
     """The pool of the first library that was loaded; every later one borrows it."""
     global _pool
     with _pool_lock:
         if _pool is None:
-            default = library.rnnc_runtime_default
-            default.restype = ctypes.c_void_p
-            _pool = (library, ctypes.c_void_p(default()))
+            _pool = library, own()
         return _pool[1]
 
 

@@ -1,23 +1,9 @@
 """What a compiled library says of itself: the contract between backends and the runtime.
 
-C interface of the library, for a manifest of ABI 5:
-
-    int32_t rnnc_forward(const rnnc_runtime *runtime, int32_t threads, void *const *pointers,
-                         const int64_t *sizes);
-    int64_t rnnc_forward_workspace(const int64_t *sizes);
-
-`pointers`: inputs, outputs, weights, packs, lengths (int32 [batch] for each extent), workspace,
-each in the order of the manifest. `sizes`: extents, batch, then for each input and output the
-strides of its grid dims and its batch, in elements; value axes are contiguous. Weights, packs and
-workspace are aligned to 64 bytes. real is float32, int is int32, bool is one byte. `rnnc_forward`
-returns 0, `rnnc_forward_workspace` how many bytes it wants.
-
-Where the manifest has a preparation, `rnnc_prepare` and `rnnc_prepare_workspace` compute once what
-the parameters alone decide: the same interface, without inputs and extents, for a batch of one.
-
-A phase with fewer multiply-adds than `int64_t rnnc_worth_sharing` is left to one thread if it is in
-a loop, and a call with fewer than `int64_t rnnc_worth_a_thread` altogether; both are variables of
-the library.
+The library has the functions of its C header, which `rnnc compile --emit c-library` writes
+(docs/c.md). A phase with fewer multiply-adds than `int64_t rnnc_worth_sharing` is left to one
+thread if it is in a loop, and a call with fewer than `int64_t rnnc_worth_a_thread` altogether; both
+are variables of the library, with their names in a `.rnnlib`.
 """
 
 from __future__ import annotations
@@ -31,7 +17,7 @@ from typing import Literal
 from rnnc.runtime.records import decode
 from rnnc.weights import WeightType
 
-ABI = 5
+ABI = 6
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""
@@ -120,9 +106,9 @@ class Pack:
     Row `tile*lanes + lane`, column k of gate g stands at [tile, k // group, g, lane, k % group];
     rows beyond the block's and columns beyond `depth` are zero. Stored as `type`: bf16 is the upper
     half of a float32; of int8 one more step holds the scale of each row, a float32 in place of the
-    four weights of a group. sparse packs have a layout of their own (rnnc/runtime/sparse.py), with
-    vectors of `vector` rows and windows of `window` values; vectors with more than `listed` steps
-    for each k are stored whole.
+    four weights of a group. sparse packs have a layout of their own (sparse.h in the runtime of the
+    CPU), with vectors of `vector` rows and windows of `window` values; vectors with more than
+    `listed` steps for each k are stored whole.
     """
 
     loops: tuple[tuple[str, int, int], ...]
@@ -157,7 +143,8 @@ class TargetInfo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`rnnc` is the version that made it; `sizes` are the statics of `model`, numbers or text;
+    """`rnnc` is the version that made it; names of the C interface begin with `prefix`, and callers
+    give the number `interface`; `sizes` are the statics of `model`, numbers or text;
     `weight_type` is the type of the packs of a call. Kernels take rows of one length only in the
     extents of `shared_ends`, each with the variable that is cut before its end.
 
@@ -168,6 +155,8 @@ class Manifest:
     abi: int
     rnnc: str
     model: str
+    prefix: str
+    interface: int
     sizes: Mapping[str, Static]
     source_sha256: str
     target: TargetInfo

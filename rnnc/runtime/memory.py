@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnc.runtime.manifest import ALIGNMENT, DType
-from rnnc.weights import WeightType
 
 Array = npt.NDArray[np.generic]
 Ints = npt.NDArray[np.int32]
@@ -16,12 +15,6 @@ DTYPES: dict[DType, np.dtype[np.generic]] = {
     "real": np.dtype(np.float32),
     "int": np.dtype(np.int32),
     "bool": np.dtype(np.bool_),
-}
-STORED: dict[WeightType, np.dtype[np.generic]] = {
-    "float32": np.dtype(np.float32),
-    "bf16": np.dtype(np.uint16),
-    "int8": np.dtype(np.int8),
-    "sparse": np.dtype(np.int32),
 }
 # What NumPy raises for lists of uneven length, tensors on a GPU or with a gradient, and the like.
 NOT_AN_ARRAY = (ValueError, TypeError, RuntimeError)

@@ -20,13 +20,12 @@ from rnnc.arrays import read_arrays
 from rnnc.runtime import artifact
 from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
 from rnnc.runtime.artifact import Artifact, check_processor
-from rnnc.runtime.binding import bound
 from rnnc.runtime.frame import Frame, Key, layout_key
 from rnnc.runtime.library import Library
 from rnnc.runtime.manifest import Manifest
 from rnnc.runtime.memory import ARENAS, Array, address
-from rnnc.runtime.parameters import checked
-from rnnc.runtime.ports import axes_of_extents, batch_last, shape_text
+from rnnc.runtime.parameters import arrays, checked
+from rnnc.runtime.ports import batch_last, shape_text
 from rnnc.runtime.sequences import cut, gather, scatter
 
 _FRAMES = 64  # layouts that a bound model remembers
@@ -43,7 +42,7 @@ class Model:
     def __init__(self, artifact: Artifact) -> None:
         check_processor(artifact.manifest)
         self.artifact = artifact
-        self.library = Library(artifact.library, artifact.manifest.preparation is not None)
+        self.library = Library(artifact.library, artifact.manifest)
 
     @property
     def manifest(self) -> Manifest:
@@ -118,11 +117,7 @@ class BoundModel:
 
     def __init__(self, model: Model, params: Mapping[str, npt.ArrayLike]) -> None:
         self.model = model
-        given = checked(model.manifest, params)
-        self._weights = bound(model.manifest, model.library, given, processors())
-        self._addresses = [address(array) for array in self._weights]
-        # Values of ints are checked in every call, so frames say nothing of them.
-        self._remembers = all(port.range is None for port in model.manifest.inputs)
+        self.handle = model.library.create(arrays(model.manifest, checked(model.manifest, params)))
         self._frames: dict[Key, Frame] = {}
 
     def __call__(
@@ -167,7 +162,7 @@ class BoundModel:
         Raises DiagnosticError (RNN73x) for what does not fit; nothing is computed then.
         """
         count = thread_count(threads)
-        plain = lengths is None and resets is None and not extents and self._remembers
+        plain = lengths is None and resets is None and not extents
         key = layout_key(inputs, batch_first) if plain else None
         try:
             if key is not None and (frame := self._frames.get(key)) is not None:
@@ -198,11 +193,8 @@ class BoundModel:
             resets = np.zeros(shape if batch_first else shape[::-1], np.bool_)
         if resets is not None:
             return self._cut(arguments, resets, threads, batch_first)
-        arguments = in_range(manifest, arguments)
         frame = Frame.of(manifest, library, arguments, batch_first)
         outputs = self._outputs(frame, frame.places, threads)
-        if lengths is not None:
-            self._clear_beyond(arguments, outputs, batch_first)
         if key is not None:
             reusable = frame.reusable(manifest, inputs)  # type: ignore[arg-type]
             if reusable is not None:
@@ -214,16 +206,12 @@ class BoundModel:
     def _outputs(self, frame: Frame, inputs: Sequence[int], threads: int) -> dict[str, Array]:
         """New arrays, filled from inputs at these addresses."""
         made = {output.port.name: np.empty(output.shape, output.dtype) for output in frame.outputs}
-        if not frame.arguments.batch:
-            return made
-        addresses = [
-            *inputs,
-            *(address(array) for array in made.values()),
-            *self._addresses,
-            *frame.lengths,
-            ARENAS.get(frame.workspace),
-        ]
-        self.model.library.forward(threads, addresses, frame.sizes)
+        if frame.sizes[-1]:  # the batch
+            library = self.model.library
+            places = [address(array) for array in made.values()]
+            workspace = ARENAS.get(frame.workspace)
+            words = frame.call(inputs, places, threads, workspace, library.pool)
+            library.forward(self.handle, words)
         return made
 
     def _cut(
@@ -259,20 +247,6 @@ class BoundModel:
                     raise error("RNN734", f"{message}: '{variable}' is cut before its end")
                 return True
         return False
-
-    def _clear_beyond(
-        self, arguments: Arguments, outputs: Mapping[str, Array], batch_first: bool
-    ) -> None:
-        """Zero where a row has no value."""
-        for port in self.model.manifest.outputs:
-            array = outputs[port.name]
-            if batch_first:
-                array = batch_last(port, array)
-            for axis in axes_of_extents(port):
-                dim = port.dims[axis]
-                steps = np.moveaxis(array, (axis, len(port.dims)), (0, 1))
-                for row, length in enumerate(arguments.lengths[str(dim.extent)].tolist()):
-                    steps[max(0, length + dim.offset) :, row] = 0
 
 
 @cache

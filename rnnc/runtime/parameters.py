@@ -1,24 +1,17 @@
-"""Parameters by path: checked, laid out, packed.
-
-A stored array of the manifest is known by its points: a matrix of which kernels only read packs is
-never copied but into those.
-"""
+"""Parameters by path: checked, and brought into the form that the library takes."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, Prepared, affine
-from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, STORED, Array, aligned_zeros
-from rnnc.runtime.rounding import bfloat16, quantized
-from rnnc.runtime.sparse import sparse
+from rnnc.runtime.manifest import Manifest, ParameterSpec, affine
+from rnnc.runtime.memory import DTYPES, NOT_AN_ARRAY, Array
 
 
 def stacked_path(template: str) -> str:
@@ -26,8 +19,7 @@ def stacked_path(template: str) -> str:
     return re.sub(r"\[[^\]]*\]", "", template)
 
 
-Points = Mapping[tuple[int, ...], Array]  # an array for each grid point; any other is zero
-Spec = ParameterSpec | Prepared
+Points = Mapping[tuple[int, ...], Array]  # an array for each grid point
 
 
 def checked(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Points, ...]:
@@ -100,16 +92,15 @@ def stacked_positions(manifest: Manifest) -> dict[str, tuple[tuple[int, int], ..
     return {name: tuple(own) for name, own in ranges.items()}
 
 
-def laid_out(spec: Spec, points: Points) -> Array:
-    """All points of a stored array, the last axis padded."""
-    sizes = [upper - lower for _, lower, upper in spec.dims]
-    inner = (*spec.shape[:-1], spec.padded) if spec.shape else ()
-    store = aligned_zeros((*sizes, *inner), DTYPES[spec.dtype])
-    for point, value in points.items():
-        index = tuple(i - lower for i, (_, lower, _) in zip(point, spec.dims, strict=True))
-        inside = tuple(slice(0, size) for size in spec.shape)
-        store[index + inside] = value
-    return store
+def arrays(manifest: Manifest, given: Sequence[Points]) -> list[Array]:
+    """An array for each path, as the library takes it; copied only where its values or its memory
+    do not fit."""
+    with np.errstate(over="ignore"):  # what is too large is infinite
+        return [
+            np.require(points[point], DTYPES[spec.dtype], ["C_CONTIGUOUS", "ALIGNED"])
+            for spec, points in zip(manifest.parameters, given, strict=True)
+            for point in spec.points
+        ]
 
 
 def _from_stack(
@@ -158,67 +149,3 @@ def _out_of_range(
         return None
     message = f"parameter '{path}' holds {bad[0]}, which is not in {least}..{most}"
     return Diagnostic("RNN725", message)
-
-
-def packed(packs: Sequence[Pack], stored: Sequence[Points]) -> tuple[Array, ...]:
-    """Packs, filled from stored arrays."""
-    return tuple(_pack(pack, stored) for pack in packs)
-
-
-def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
-    if pack.type == "sparse":
-        return _sparse(pack, stored)
-    sizes = tuple(upper - lower for _, lower, upper in pack.loops)
-    steps = -(-pack.depth // pack.group)
-    scaled = pack.type == "int8"
-    shape = (*sizes, pack.tiles, steps + scaled, len(pack.gates), pack.lanes, pack.group)
-    result = aligned_zeros(shape, STORED[pack.type])
-    names = [name for name, _, _ in pack.loops]
-    for place in np.ndindex(*sizes):
-        point = (lower + i for i, (_, lower, _) in zip(place, pack.loops, strict=True))
-        values = dict(zip(names, point, strict=True))
-        for gate, block in enumerate(pack.gates):
-            matrix = _block(block, stored[block.stored], values)
-            if matrix is not None:
-                tiles = result[(*place, ..., gate, slice(None), slice(None))]
-                match pack.type:
-                    case "float32":
-                        _fill(tiles, matrix)
-                    case "bf16":
-                        _fill(tiles, bfloat16(matrix))
-                    case "int8":
-                        codes, scales = quantized(matrix)
-                        _fill(tiles, codes)
-                        _fill(tiles[:, steps:].view(np.float32), scales[:, None])
-    return result
-
-
-def _sparse(pack: Pack, stored: Sequence[Points]) -> Array:
-    """As packed in float32, but vector by vector."""
-    plain = _pack(replace(pack, type="float32"), stored)
-    tiles = plain.reshape(-1, pack.depth, len(pack.gates), pack.lanes // pack.vector, pack.vector)
-    vectors = tiles.transpose(0, 2, 3, 4, 1).reshape(-1, pack.vector, pack.depth)
-    return sparse(np.asarray(vectors, np.float32), pack.window, pack.listed)
-
-
-def _fill(tiles: Array, matrix: Array) -> None:
-    """Writes rows x columns into [tiles, columns / group, lanes, group]: tile by tile, for the sake
-    of caches."""
-    lanes, group = tiles.shape[-2:]
-    for tile in range(-(-len(matrix) // lanes)):
-        rows = matrix[tile * lanes : (tile + 1) * lanes]
-        for number in range(group):
-            columns = rows[:, number::group].T
-            tiles[tile, : len(columns), : len(rows), number] = columns
-
-
-def _block(block: Block, points: Points, values: Mapping[str, int]) -> Array | None:
-    """None at a point that has no array."""
-    array = points.get(tuple(affine(form, values) for form in block.index))
-    if array is None:
-        return None
-    matrix = np.asarray(array[tuple(affine(form, values) for form in block.leading)])
-    if block.transposed:
-        matrix = matrix.T
-    rows = slice(block.row, block.row + block.rows)
-    return np.asarray(matrix[rows, block.column : block.column + block.columns])

@@ -93,11 +93,11 @@ def gather(manifest: Manifest, arguments: Arguments, sequences: Sequences) -> Ar
     """The arguments with one batch row for each sequence."""
     extents = {sequences.extent: int(sequences.length.max(initial=0))}
     inputs = tuple(
-        _gathered(port, array, sequences, extents)
+        None if array is None else _gathered(port, array, sequences, extents)
         for port, array in zip(manifest.inputs, arguments.inputs, strict=True)
     )
     lengths = {sequences.extent: sequences.length}
-    return Arguments(inputs, extents, len(sequences.row), lengths)
+    return Arguments(inputs, extents, len(sequences.row), lengths, True)
 
 
 def _gathered(port: Port, array: Array, sequences: Sequences, extents: Mapping[str, int]) -> Array:

@@ -6,7 +6,8 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnc.backends.cpu.library import RUNTIME_SOURCES, compiling, emit_objects, link
+from rnnc.backends.cpu.interface import compiling
+from rnnc.backends.cpu.library import emit_objects, link
 from rnnc.backends.cpu.target import CpuTarget, host
 from rnnc.backends.tensorir.tir import Function
 
@@ -21,7 +22,7 @@ def build(
     target = target or host()
     source = directory / "glue.c"
     source.write_text(glue)
-    with compiling(source, RUNTIME_SOURCES, target, directory) as compiled:
+    with compiling(source, target, directory) as compiled:
         objects = emit_objects(functions, target, directory)
         link([*objects, *compiled()], target, directory / "test.so")
     return ctypes.CDLL(str(directory / "test.so"))

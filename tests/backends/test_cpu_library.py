@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rnnc.backends.cpu.library import compiling, emit_objects, link
+from rnnc.backends.cpu.interface import compiling
+from rnnc.backends.cpu.library import emit_objects, link
 from rnnc.backends.cpu.target import NAMED, CpuTarget, find_target, host
 
 from rnnc.diagnostics import DiagnosticError
@@ -52,7 +53,7 @@ def test_compiler_that_fails(tmp_path: Path) -> None:
     (tmp_path / "glue.c").write_text("this is no C\n")
     with (
         pytest.raises(DiagnosticError) as caught,
-        compiling(tmp_path / "glue.c", (), host(), tmp_path) as compiled,
+        compiling(tmp_path / "glue.c", host(), tmp_path) as compiled,
     ):
         compiled()
     assert [d.code for d in caught.value.diagnostics] == ["RNN702"]

@@ -149,7 +149,7 @@ def test_ints() -> None:
     inputs = random_inputs(graph, {"T": 4}, 2, 1)
     shapes = interpret(graph, {"T": 4}, inputs, {})
     inputs["k"][2, 1] = 4
-    with pytest.raises(AssertionError, match=r"input 'k' holds 4 in row 1, which is not in 0\.\.4"):
+    with pytest.raises(AssertionError, match=r"input 'k' is 4 at \[2, 1\], which is not in 0\.\.4"):
         called(library, model, inputs, {"T": 4}, shapes, 2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 
 import rnnc
 from rnnc.diagnostics import DiagnosticError
-from rnnc.runtime.library import Entry
 from rnnc.runtime.model import BoundModel
 from tests.runtime.networks import Network, network
 from tests.tolerance import assert_close
@@ -80,31 +79,6 @@ def test_scalars_at_grid_points() -> None:
             expected += params[f"scale[{d + 1},{n}]"] * state[d, n]
             expected += rate * step * ((d, n) == (0, 1))
         assert_close(actual, expected, np.float32, STEPS)
-
-
-class Counted:
-    """An entry point that counts its calls."""
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry, self.calls = entry, 0
-        self.workspace = entry.workspace
-
-    def __call__(self, threads: int, addresses: Sequence[int], sizes: object) -> None:
-        self.calls += 1
-        self.entry(threads, addresses, sizes)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_runs_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network(name)
-    assert net.model.library.prepare is not None
-    counted = Counted(net.model.library.prepare)
-    monkeypatch.setattr(net.model.library, "prepare", counted)
-    bound = net.model.bind(net.params)
-    assert counted.calls == 1
-    for batch in (1, BATCH):
-        bound.run(net.inputs(STEPS, batch))
-    assert counted.calls == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import rnnc
 from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request
 from rnnc.ir.interpreter import interpret
+from rnnc.runtime.manifest import Pack
 from rnnc.runtime.model import Model
-from rnnc.runtime.sparse import HEADER, STEPS, sparse
+from tests.runtime.clibrary import called, compiled_library
+from tests.runtime.packs import packs
 from tests.threads import share_everything
 from tests.tolerance import assert_close
 
 Floats = NDArray[np.float32]
 STEPS_OF_TIME = 5
+STEPS, HEADER = 4, 2  # of a list: weights of a row in a group, words before the starts
 SIZES = ((70, 45), (33, 16), (7, 100), (130, 67))  # inputs shorter than any window, odd numbers
 MASKED = """\
 model masked{X, H}:
@@ -92,40 +93,77 @@ def test_nothing_is_read_beyond_an_input() -> None:
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("window", [16, 32])
-@pytest.mark.parametrize("density", [0.0, 0.05, 0.1, 1.0])
-def test_a_pack_holds_every_weight(density: float, window: int) -> None:
-    """Read back as the kernels do."""
+PRODUCT = """\
+model product{X, H}:
+    dim t in 0..T
+    param W: [H, X]
+    input x[t]: [X]
+    output y[t] = W @ x[t]
+"""
+ROWS, COLUMNS = 70, 200
+
+
+@cache
+def product(target: str) -> Model:
+    request = Request(None, {"X": COLUMNS, "H": ROWS}, {}, target, weights="sparse")
+    return Compilation(Source("product.rnn", PRODUCT), request).load()
+
+
+def random_weights(density: float) -> Floats:
     random = np.random.default_rng(4)
-    weights = random.normal(size=(5, 16, 99)).astype("f")
-    weights *= random.random(weights.shape) < density
-    words = sparse(weights, window, 0.4).view(np.int32)
-    for number, expected in enumerate(weights):
-        begin = number + words[number]
-        count, length = words[begin : begin + HEADER]
+    weights = random.normal(size=(ROWS, COLUMNS)) * (random.random((ROWS, COLUMNS)) < density)
+    return weights.astype("f")
+
+
+def lists(model: Model, weights: Floats) -> tuple[Pack, list[NDArray[np.int32]]]:
+    """The pack, and the words of each vector of rows."""
+    [pack] = model.manifest.packs
+    words = packs(model.bind({"W": weights}))[0].view(np.int32)
+    count = pack.tiles * pack.lanes // pack.vector
+    return pack, [words[number + words[number] :] for number in range(count)]
+
+
+@pytest.mark.parametrize("target", ["cpu", "cpu:x86-64-v3"])
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.1, 1.0])
+def test_a_pack_holds_every_weight(density: float, target: str) -> None:
+    """Read back as the kernels do."""
+    weights = random_weights(density)
+    pack, vectors = lists(product(target), weights)
+    lanes = pack.vector
+    padded = np.zeros((len(vectors) * lanes, COLUMNS), np.float32)
+    padded[:ROWS] = weights
+    for number, words in enumerate(vectors):
+        expected = padded[number * lanes : (number + 1) * lanes]
+        count, length = words[:HEADER]
         found = np.zeros_like(expected)
-        rest = words[begin + length :]
+        rest = words[length:]
         if count < 0:
-            found = rest[: 16 * 99].view(np.float32).reshape(99, 16).T
+            found = rest[: lanes * COLUMNS].view(np.float32).reshape(COLUMNS, lanes).T
         for group in range(count):
-            block = rest[group * 16 * (1 + STEPS) :][: 16 * (1 + STEPS)].reshape(-1, 16)
-            start = words[begin + HEADER + group]
-            assert 0 <= start <= 99 - window
+            block = rest[group * lanes * (1 + STEPS) :][: lanes * (1 + STEPS)].reshape(-1, lanes)
+            start = words[HEADER + group]
+            assert 0 <= start <= COLUMNS - pack.window
             for step in range(STEPS):
                 places = (block[0] >> (8 * step)) & 0xFF
-                assert places.max() < window
-                found[np.arange(16), start + places] += block[1 + step].view(np.float32)
+                assert places.max() < pack.window
+                found[np.arange(lanes), start + places] += block[1 + step].view(np.float32)
         np.testing.assert_array_equal(found, expected)
         assert (count < 0) == (density == 1)
 
 
 def test_few_weights_take_little_memory() -> None:
-    random = np.random.default_rng(5)
-    weights = (random.normal(size=(8, 16, 256)) * (random.random((8, 16, 256)) < 0.1)).astype("f")
-    assert sparse(weights, 32, 0.4).nbytes < 0.25 * weights.nbytes
+    pack, vectors = lists(product("cpu"), random_weights(0.05))
+    used = sum(words[1] + words[0] * (1 + STEPS) * pack.vector for words in vectors)
+    assert 4 * used < 0.4 * 4 * ROWS * COLUMNS
 
 
-def test_a_c_library_refuses(tmp_path: Path) -> None:
-    with pytest.raises(rnnc.DiagnosticError) as caught:
-        compiled(33, 16)[0].build_c_library(tmp_path / "library", None)
-    assert caught.value.diagnostics[0].code == "RNN705"
+def test_c_library() -> None:
+    """Packed as for Python: not a bit differs."""
+    compilation, model = compiled(33, 16)
+    library = compiled_library(compilation)
+    params = parameters(33, 16, 0.1)
+    x = np.random.default_rng(5).normal(size=(STEPS_OF_TIME, 2, 33)).astype("f")
+    expected = model.bind(params).run({"x": x}, threads=1)
+    extents = {"T": STEPS_OF_TIME}
+    found = called(library, library.create(params), {"x": x}, extents, expected, 2)
+    np.testing.assert_array_equal(found["h"], expected["h"])

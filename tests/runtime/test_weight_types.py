@@ -15,9 +15,9 @@ from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array
 from rnnc.ir.rounding import rounding
 from rnnc.runtime.model import Model
-from rnnc.runtime.rounding import bfloat16, quantized
 from rnnc.sampling import random_inputs
 from rnnc.weights import WeightType
+from tests.runtime.packs import packs
 from tests.threads import share_everything
 from tests.tolerance import assert_close
 
@@ -67,20 +67,34 @@ def widened(bits: NDArray[np.uint16]) -> Floats:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
+def bf16_pack(values: Array) -> NDArray[np.uint16]:
+    """What binding makes of these weights, in a matrix of two columns."""
+    model = product(2, "cpu", "bf16", 2**16)
+    found: list[NDArray[np.uint16]] = []
+    for part in np.split(values, range(2**17, len(values), 2**17)):
+        weights = np.zeros((2**16, 2), values.dtype)
+        weights.ravel()[: len(part)] = part
+        [pack] = model.manifest.packs
+        assert (pack.group, len(pack.gates)) == (2, 1)
+        codes = packs(model.bind({"W": weights}))[0].view(np.uint16)
+        found.append(codes[: len(part)])
+    return np.concatenate(found)
+
+
 def test_the_nearest_bfloat16() -> None:
     patterns = np.arange(0, 1 << 32, 4093, dtype=np.uint64).astype(np.uint32)
     ties = (np.arange(0x7F80, dtype=np.uint32) << np.uint32(16)) + np.uint32(0x8000)
     values = np.concatenate([patterns, ties, ties | np.uint32(1 << 31)]).view(np.float32)
     values = values[np.isfinite(values)]
-    np.testing.assert_array_equal(widened(bfloat16(values)), nearest_bf16(values))
+    np.testing.assert_array_equal(widened(bf16_pack(values)), nearest_bf16(values))
 
 
 def test_what_is_no_number_stays_so() -> None:
     bits = np.array([0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7F800000, 0xFF800000], np.uint32)
-    found = widened(bfloat16(bits.view(np.float32)))
+    found = widened(bf16_pack(bits.view(np.float32)))
     np.testing.assert_array_equal(found, np.array([np.nan] * 3 + [np.inf, -np.inf], "f"))
     largest = np.array([3.4028235e38, -3.4028235e38, 1e300], "d")
-    np.testing.assert_array_equal(widened(bfloat16(largest)), [np.inf, -np.inf, np.inf])
+    np.testing.assert_array_equal(widened(bf16_pack(largest)), [np.inf, -np.inf, np.inf])
 
 
 def test_the_interpreter_rounds_alike() -> None:
@@ -154,8 +168,8 @@ PRODUCT = """model product{X, H}:
 
 
 @cache
-def product(width: int, target: str) -> Model:
-    request = Request(None, {"X": width, "H": 21}, {}, target, weights="int8")
+def product(width: int, target: str, weights: WeightType = "int8", rows: int = 21) -> Model:
+    request = Request(None, {"X": width, "H": rows}, {}, target, weights=weights)
     return Compilation(Source("product.rnn", PRODUCT), request).load()
 
 
@@ -202,9 +216,15 @@ def test_what_int8_cannot_hold(target: str) -> None:
 
 def test_quantized_rows() -> None:
     random = np.random.default_rng(0)
-    values = (random.normal(size=(40, 33)) * np.exp(random.uniform(-40, 40, (40, 1)))).astype("f")
+    values = (random.normal(size=(21, 65)) * np.exp(random.uniform(-40, 40, (21, 1)))).astype("f")
     values[7] = 0
-    codes, scales = quantized(values)
+    model = product(65, "cpu")
+    [pack] = model.manifest.packs
+    steps = -(-pack.depth // pack.group)
+    shape = (pack.tiles, steps + 1, pack.lanes, pack.group)
+    tiles = packs(model.bind({"W": values}))[0].view(np.int8)[: np.prod(shape)].reshape(shape)
+    rows = tiles.transpose(0, 2, 1, 3).reshape(pack.tiles * pack.lanes, -1)[:21]
+    codes, scales = rows[:, :65], rows[:, -pack.group :].copy().view(np.float32)[:, 0]
     expected, factors = in_int8(values)
     np.testing.assert_array_equal(codes, expected)
     np.testing.assert_array_equal(scales, factors)

@@ -1,5 +1,6 @@
 #include "call.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- sizes ---------------------------------------------------------------------------------- */
@@ -161,6 +162,20 @@ static rnnc_range limits(int32_t num_extents, const rnnc_port *port, const int64
   return (rnnc_range){ends[0], ends[1]};
 }
 
+static int out_of_range(const rnnc_port *port, const int64_t *point, int64_t row, int64_t i,
+                        int32_t value, rnnc_range range) {
+  char place[128];
+  size_t used = (size_t)snprintf(place, sizeof place, "[");
+  for (int32_t axis = 0; axis < port->num_axes && used < sizeof place; axis++)
+    used += (size_t)snprintf(place + used, sizeof place - used, "%lld, ", (long long)point[axis]);
+  if (used < sizeof place)
+    used += (size_t)snprintf(place + used, sizeof place - used, "%lld", (long long)row);
+  if (port->volume > 1 && used < sizeof place)
+    snprintf(place + used, sizeof place - used, ", %lld", (long long)i);
+  return rnnc_fail(RNNC_RANGE, "input '%s' is %d at %s], which is not in %lld..%lld", port->name,
+                   (int)value, place, (long long)range.lower, (long long)range.upper);
+}
+
 /* Kernels trust ints: one that is out of its range is refused. Where its row has no such point it
  * says nothing; with `copied` the input is copied without such ints, and its strides replaced. */
 static int check_ints(int32_t num_extents, const rnnc_port *port, const int64_t *extents,
@@ -183,9 +198,7 @@ static int check_ints(int32_t num_extents, const rnnc_port *port, const int64_t 
         int32_t value = values[from + row * strides[port->num_axes] + i];
         int fits = value >= range.lower && value < range.upper;
         if (!fits && exists)
-          return rnnc_fail(RNNC_RANGE, "input '%s' holds %d in row %lld, which is not in %lld..%lld",
-                           port->name, (int)value, (long long)row, (long long)range.lower,
-                           (long long)range.upper);
+          return out_of_range(port, point, row, i, value, range);
         if (copied)
           copied[(number * batch + row) * port->volume + i] = fits ? value : (int32_t)range.lower;
       }

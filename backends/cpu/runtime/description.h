@@ -52,17 +52,22 @@ typedef struct rnnc_block {
 typedef enum rnnc_weights {
   RNNC_WEIGHTS_FLOAT32,
   RNNC_WEIGHTS_BF16,
-  RNNC_WEIGHTS_INT8
+  RNNC_WEIGHTS_INT8,
+  RNNC_WEIGHTS_SPARSE
 } rnnc_weights;
 
 /* Weights as a kernel reads them: [*loops, tiles, ceil(depth / group), gates, lanes, group].
- * Of int8 each tile has one more row of groups, in which stands the scale of each lane, a float. */
+ * Of int8 each tile has one more row of groups, in which stands the scale of each lane, a float.
+ * Sparse ones have a layout of their own (sparse.h), with vectors of `vector` rows and windows of
+ * `window` values; vectors with more than `listed` steps for each k are stored whole. */
 typedef struct rnnc_pack {
   int32_t num_loops, num_gates;
   const rnnc_range *loops;
   const rnnc_block *gates;
   int64_t tiles, depth, lanes, group;
   rnnc_weights type;
+  int64_t vector, window;
+  double listed;
 } rnnc_pack;
 
 /* A grid axis: `size` points, or those of extent number `extent` and `offset` more. `limits` are

@@ -1,6 +1,7 @@
 /* Making a model: its parameters are checked, laid out, prepared and packed. */
 #include "model.h"
 #include "safetensors.h"
+#include "sparse.h"
 
 #include <float.h>
 #include <math.h>
@@ -64,8 +65,16 @@ static int64_t tile_size(const rnnc_pack *p) {
   return rows * p->group * p->num_gates * p->lanes;
 }
 
+/* How many lists sparse weights have. */
+static int64_t count_vectors(const rnnc_pack *p) {
+  return box(p->loops, p->num_loops) * p->tiles * p->num_gates * (p->lanes / p->vector);
+}
+
+/* The most bytes that a pack takes: those of sparse weights depend on their values. */
 static int64_t pack_size(const rnnc_pack *p) {
   static const int64_t sizes[] = {4, 2, 1}; /* of rnnc_weights */
+  if (p->type == RNNC_WEIGHTS_SPARSE)
+    return 4 * (rnnc_sparse_table(count_vectors(p)) + count_vectors(p) * rnnc_sparse_most(p));
   return box(p->loops, p->num_loops) * p->tiles * tile_size(p) * sizes[p->type];
 }
 
@@ -246,18 +255,49 @@ static void fill(const rnnc_pack *pack, const rnnc_block *block, const float *ma
   }
 }
 
+/* The values of the loops at one of their places. */
+static void find_point(const rnnc_pack *pack, int64_t place, int64_t *point) {
+  for (int32_t i = pack->num_loops - 1; i >= 0; i--) {
+    int64_t size = pack->loops[i].upper - pack->loops[i].lower;
+    point[i] = pack->loops[i].lower + place % size;
+    place /= size;
+  }
+}
+
+/* Returns how many bytes are used. */
+static int64_t fill_sparse(const rnnc_description *d, const points *given, const rnnc_pack *pack,
+                           int32_t *words) {
+  int64_t places = box(pack->loops, pack->num_loops), number = 0;
+  int64_t at = rnnc_sparse_table(count_vectors(pack)), point[pack->num_loops + 1];
+  memset(words, 0, (size_t)at * sizeof *words);
+  for (int64_t place = 0; place < places; place++) {
+    find_point(pack, place, point);
+    for (int64_t tile = 0; tile < pack->tiles; tile++)
+      for (int32_t gate = 0; gate < pack->num_gates; gate++) {
+        const rnnc_block *block = &pack->gates[gate];
+        const rnnc_stored *s = &d->stored[block->stored];
+        int64_t width = s->shape[s->rank - 1];
+        int64_t down = block->transposed ? 1 : width, right = block->transposed ? width : 1;
+        const float *from = block_at(d, given, pack, block, point);
+        rnnc_matrix matrix = {from ? from + block->row * down + block->column * right : NULL,
+                              down, right, block->rows, block->columns};
+        for (int64_t row = 0; row < pack->lanes; row += pack->vector) {
+          words[number] = (int32_t)(at - number);
+          at += rnnc_sparse_fill(pack, matrix, tile * pack->lanes + row, words + at);
+          number++;
+        }
+      }
+  }
+  return at * (int64_t)sizeof *words;
+}
+
 static void fill_pack(const rnnc_description *d, const points *given, const rnnc_pack *pack,
                       void *target) {
   int64_t places = box(pack->loops, pack->num_loops);
   int64_t place_size = pack->tiles * tile_size(pack);
   int64_t point[pack->num_loops + 1];
   for (int64_t place = 0; place < places; place++) {
-    int64_t rest = place;
-    for (int32_t i = pack->num_loops - 1; i >= 0; i--) {
-      int64_t size = pack->loops[i].upper - pack->loops[i].lower;
-      point[i] = pack->loops[i].lower + rest % size;
-      rest /= size;
-    }
+    find_point(pack, place, point);
     for (int32_t gate = 0; gate < pack->num_gates; gate++) {
       const rnnc_block *block = &pack->gates[gate];
       const rnnc_stored *s = &d->stored[block->stored];
@@ -280,10 +320,14 @@ static char *fill_arrays(const rnnc_description *d, const points *given,
   }
   for (int32_t i = 0; i < program->num_packs; i++) {
     const rnnc_pack *pack = &d->packs[program->packs[i]];
+    *arrays++ = memory;
+    if (pack->type == RNNC_WEIGHTS_SPARSE) {
+      memory += rnnc_round(fill_sparse(d, given, pack, (int32_t *)memory));
+      continue;
+    }
     int64_t size = rnnc_round(pack_size(pack));
     memset(memory, 0, (size_t)size);
     fill_pack(d, given, pack, memory);
-    *arrays++ = memory;
     memory += size;
   }
   return memory;
