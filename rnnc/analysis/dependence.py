@@ -95,7 +95,7 @@ def through(
     if is_statement(source.op):
         yield source, access, direct, limits
     elif source.op.name == "merge":
-        for case in source.operands:
+        for case in source.cases_at(access):
             node = graph[case.source]
             if not is_statement(node.op):
                 continue

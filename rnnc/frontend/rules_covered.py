@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import islpy as isl
@@ -25,6 +25,7 @@ from rnnc.frontend.rules_text import (
 )
 from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import Node
+from rnnc.ir.placed import Placed
 from rnnc.ir.poly import Poly
 
 # A note for each equation of a variable, as long as there are no more than these.
@@ -37,8 +38,9 @@ def check_covered(program: Program, sink: DiagnosticSink) -> None:
             _check_output(variable, program, sink)
     by_node = program.by_node
     allowed = {
-        node: _allowed(variable, program)
+        node: found
         for variable in program.variables
+        for found in (_placed(_allowed(variable, program)),)
         for node in variable.nodes
     }
     missing: dict[tuple[Span | None, str], _Missing] = {}
@@ -51,7 +53,7 @@ def check_covered(program: Program, sink: DiagnosticSink) -> None:
                 continue
             inside = allowed[read.source]
         elif source.op.name == "param":
-            what, inside = source, (source.domain,)
+            what, inside = source, _placed((source.domain,))
         else:
             continue
         place = replace(read, span=None)  # one read may be written several times
@@ -80,6 +82,10 @@ def _allowed(variable: Defined, program: Program) -> tuple[Domain, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _placed(points: Iterable[Domain]) -> Placed[str, Domain]:
+    return Placed((domain.fixed, domain) for domain in points)
+
+
 def _sides(dim: Dim) -> list[Constraint]:
     return list(Domain((dim,)).bounds)
 
@@ -88,9 +94,11 @@ def _open(dim: Dim) -> Dim:
     return Dim(dim.name, None, None, dim.static)
 
 
-def _uncovered(read: Read, allowed: Sequence[Domain], program: Program) -> isl.Set:
+def _uncovered(read: Read, allowed: Placed[str, Domain], program: Program) -> isl.Set:
     """The reader's points at which the read finds nothing."""
-    cuts = [limits_at(domain, read.access) for domain in allowed]
+    dims = program.graph[read.source].domain.names
+    met = allowed.at(dict(zip(dims, read.access, strict=True)))
+    cuts = [limits_at(domain, read.access) for domain in met]
     # What is known of sizes must also hold of those that only the equations name.
     names = {name for limits in cuts for limit in limits for name in limit.poly.names}
     points = to_set(read.points.restrict(*program.sizes_at_least(names)), program.known)

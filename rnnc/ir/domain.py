@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from rnnc.ir.poly import Poly, PolyLike
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dim:
     """`lower <= name < upper`; None is open. `static` dims have extents known when compiling."""
 
@@ -24,6 +25,14 @@ class Dim:
         if self.lower is None or self.upper is None:
             raise ValueError(f"dim {self.name} is unbounded")
         return self.upper - self.lower
+
+    @cached_property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """What the index has to satisfy."""
+        own = Poly.of(self.name)
+        lower = () if self.lower is None else (Constraint(own - self.lower, ">="),)
+        upper = () if self.upper is None else (Constraint(self.upper - 1 - own, ">="),)
+        return lower + upper
 
     def __str__(self) -> str:
         lower = "" if self.lower is None else str(self.lower)
@@ -56,30 +65,36 @@ class Constraint:
         return f"{self.poly} {self.relation} 0"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Domain:
     """Points of the product of `dims` that satisfy all `constraints`."""
 
     dims: tuple[Dim, ...] = ()
     constraints: tuple[Constraint, ...] = ()
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
-        return tuple(dim.name for dim in self.dims)
+        return tuple([dim.name for dim in self.dims])
 
     def dim(self, name: str) -> Dim:
         return next(dim for dim in self.dims if dim.name == name)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[Constraint, ...]:
         """The box as constraints."""
-        found: list[Constraint] = []
-        for dim in self.dims:
-            if dim.lower is not None:
-                found.append(Constraint(Poly.of(dim.name) - dim.lower, ">="))
-            if dim.upper is not None:
-                found.append(Constraint(dim.upper - 1 - Poly.of(dim.name), ">="))
-        return tuple(found)
+        return tuple([bound for dim in self.dims for bound in dim.bounds])
+
+    @cached_property
+    def fixed(self) -> Mapping[str, int]:
+        """The static dims of which all points have one index, as far as it is seen at once."""
+        found = {dim.name: self._only(dim) for dim in self.dims if dim.static}
+        return {name: index for name, index in found.items() if index is not None}
+
+    def _only(self, dim: Dim) -> int | None:
+        if dim.lower is not None and dim.upper is not None and dim.extent.constant == 1:
+            return dim.lower.constant
+        roots = (c.poly.root(dim.name) for c in self.constraints if c.relation == "==")
+        return next((root for root in roots if root is not None), None)
 
     def restrict(self, *constraints: Constraint) -> Domain:
         """Intersection; a constraint that is already there is not repeated."""

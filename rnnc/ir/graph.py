@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import networkx as nx
 
 from rnnc.diagnostics import Span
 from rnnc.ir.domain import Domain
+from rnnc.ir.placed import Placed
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import TensorType
 
@@ -75,7 +77,7 @@ class Op:
         return self.name + "{" + ", ".join(f"{k}={v}" for k, v in self.attributes) + "}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Node:
     """`id[domain]: type = op(operands)`.
 
@@ -90,6 +92,15 @@ class Node:
     type: TensorType
     bound: Domain | None = None
     spans: tuple[Span, ...] = ()
+
+    @cached_property
+    def _cases(self) -> Placed[str, Operand]:
+        rows = ((case.guard.fixed, case) for case in self.operands if case.guard is not None)
+        return Placed(rows)
+
+    def cases_at(self, access: Mapping[str, object]) -> list[Operand]:
+        """The cases of a variable that an access may meet, by the static indices in it."""
+        return self._cases.at(access)
 
 
 @dataclass(frozen=True, slots=True)

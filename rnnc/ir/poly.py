@@ -184,6 +184,15 @@ class Poly:
         """The integer before the bare name (0 where it only occurs in products or floors)."""
         return next((value for monomial, value in self.terms if monomial == ((name, 1),)), 0)
 
+    def root(self, name: str) -> int | None:
+        """Where the polynomial is zero, if it is `name` (or its opposite) and a number."""
+        match self.terms:
+            case ((((atom, 1),), 1 | -1),) if atom == name:
+                return 0
+            case ((((atom, 1),), (1 | -1) as unit), ((), offset)) if atom == name:
+                return -unit * offset
+        return None
+
     # ---- substitution -------------------------------------------------------------------------
 
     def substitute(self, values: Mapping[str, PolyLike]) -> Poly:

@@ -73,7 +73,7 @@ def computed(graph: Graph, operand: Operand) -> Iterator[str]:
         yield source.id
         return
     values = point_of(source, operand.access)
-    for case in value_operands(source):
+    for case in value_operands(source) if values is None else source.cases_at(values):
         assert case.guard is not None
         guards = (*case.guard.bounds, *case.guard.constraints)
         limits = [] if values is None else [guard.substitute(values) for guard in guards]

@@ -19,7 +19,6 @@ from rnnc.analysis.regions import region
 from rnnc.analysis.sets import implies
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
-from rnnc.ir.reads import value_operands
 from rnnc.passes.rewrite import Rewriter, moved, point_of
 
 
@@ -84,7 +83,7 @@ def covering_case(source: Node, points: Domain, operand: Operand) -> Operand | N
     values = point_of(source, operand.access)
     if values is None:
         return None
-    for case in value_operands(source):
+    for case in source.cases_at(values):
         assert case.guard is not None
         # Constraints first: a box seldom tells cases apart.
         limits = (*case.guard.constraints, *case.guard.bounds)

@@ -28,6 +28,7 @@ from rnnc.analysis.timing import Timing
 from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.graph import DataIndex, Graph, Operand
 from rnnc.ir.ops import is_statement
+from rnnc.ir.placed import Placed
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.plan.exits import tested
 from rnnc.plan.plan import Buffer
@@ -136,6 +137,23 @@ def substituted(poly: Poly, values: Mapping[str, Poly | None]) -> Poly | None:
     return poly.substitute(known)
 
 
+def fixed_places(use: Use, number: int) -> dict[int, int]:
+    """The dims of a buffer, but for `number`, of which a use has one index."""
+    return {
+        place: entry.constant
+        for place, entry in enumerate(use.index)
+        if place != number and entry is not None and entry.constant is not None
+    }
+
+
+def fixed_shift(use: Use, write: Use, number: int) -> int | None:
+    """How far a write lies behind a use along a dim, if both have one index of it."""
+    here, there = use.index[number], write.index[number]
+    if here is None or there is None or here.constant is None or there.constant is None:
+        return None
+    return there.constant - here.constant
+
+
 # ---- one buffer -------------------------------------------------------------------------------
 
 
@@ -171,8 +189,12 @@ class Lifetimes:
     def slots(self, number: int, direction: int) -> int | None:
         """The least number of slots for dim `number` if indices are written in that direction."""
         most = 1
+        writes = Placed((fixed_places(write, number), write) for write in self.uses.writes)
         for use in (*self.uses.reads, *self.uses.writes):
-            for write in self.uses.writes:
+            for write in writes.at(dict(enumerate(use.index))):  # others share no place with it
+                shift = fixed_shift(use, write, number)
+                if shift is not None and shift * direction < most:
+                    continue
                 distance = self.distance(use, write, number, direction)
                 if distance is None:
                     return None
