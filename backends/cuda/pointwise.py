@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tvm import tirx
 
 from ..tensorir.activations import POINTWISE as SHARED
-from ..tensorir.activations import Emitter, is_float
+from ..tensorir.activations import Emitter, is_float, logaddexp
 from ..tensorir.tir import Builder, Expr, constant, dtype_of
 
 
@@ -79,6 +79,7 @@ POINTWISE: dict[str, Emitter] = {
     "tanh": _library("tanhf"),
     "sigmoid": _sigmoid,
     "softplus": _softplus,
+    "logaddexp": logaddexp(_abs, _softplus),
     "abs": _abs,
     "floor": _floor,
     "floordiv": _floordiv,

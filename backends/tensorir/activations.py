@@ -236,6 +236,18 @@ def _ordered(choose: Callable[[Expr, Expr], Expr]) -> Emitter:
     return emit
 
 
+def logaddexp(absolute: Emitter, softplus: Emitter) -> Emitter:
+    """The larger one and softplus of minus the distance, which equal infinities do not have."""
+
+    def emit(b: Builder, x: Sequence[Expr]) -> Expr:
+        zero, larger = constant(0, x[0]), b.let(_ordered(maximum)(b, x))
+        distance = absolute(b, [b.let(x[0] - x[1])])
+        distance = b.let(tirx.Select(tirx.EQ(x[0], x[1]), zero, distance))
+        return larger + softplus(b, [b.let(zero - distance)])
+
+    return emit
+
+
 def _nonzero(b: Builder, divisor: Expr) -> tuple[Expr, Expr]:
     """(is zero, the divisor or 1): an integer division by zero would trap."""
     is_zero = b.let(tirx.EQ(divisor, constant(0, divisor)))
@@ -304,6 +316,7 @@ POINTWISE: dict[str, Emitter] = {
     "floordiv": _floordiv,
     "mod": _mod,
     "div": _binary(tirx.Div),
+    "logaddexp": logaddexp(_abs, _by_width(_softplus, _softplus_double)),
     "pow": _pow,
     "eq": _binary(_equal),
     "ne": _binary(_unequal),

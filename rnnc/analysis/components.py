@@ -10,6 +10,7 @@ from typing import Literal
 
 from rnnc.analysis.cuts import Cut, Rational
 from rnnc.analysis.orders import Order
+from rnnc.analysis.semirings import Semiring
 from rnnc.analysis.timing import Timing
 from rnnc.analysis.wave import Bound, Maximum
 from rnnc.ir.graph import Node
@@ -57,9 +58,10 @@ class Component:
 
     `gamma` are the offsets that go with `alpha`: statement S at i runs in wave
     `floor(alpha . i + gamma[S])`, up to the first wave's number. `conflict` says why no one vector
-    serves a split. A chain of more than one of `chunks` is an associative scan: they run at once. A
-    split with `levels` may compute all points of a level of that dim at once (analysis.levels)
-    instead of one after another. `until` says when the loop may end early (analysis.early_exit).
+    serves a split. The steps of a chain that are linear in a `semiring` compose; with more than one
+    of `chunks` it is an associative scan: they run at once. A split with `levels` may compute all
+    points of a level of that dim at once (analysis.levels) instead of one after another. `until`
+    says when the loop may end early (analysis.early_exit).
     """
 
     kind: Kind
@@ -70,6 +72,7 @@ class Component:
     waves: Bound | None = None
     inner: tuple[Component, ...] = ()
     conflict: tuple[Cut, ...] = ()
+    semiring: Semiring | None = None
     chunks: int = 1
     levels: str | None = None
     until: Exit | None = None
@@ -107,7 +110,7 @@ class Schedule:
 class Options:
     """`hints` are likely extents: they decide between orders that are all legal.
 
-    `chunks` is how many parts of an affine chain run at once; None leaves it to the cost model.
+    `chunks` is how many parts of a linear chain run at once; None leaves it to the cost model.
     `weights` is the type in which weights are stored: what reading them costs.
     `least`: as few waves as there can be, whatever each of them costs.
     """

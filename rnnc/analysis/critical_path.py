@@ -134,7 +134,7 @@ class Paths:
     def composed(self, part: Part) -> Timetable | None:
         """A recurrence of which any bracketing of the steps will do."""
         found = chains(self.graph, part)
-        if found is None or found.form != "affine":
+        if found is None or found.semiring is None:
             return None
         dims = [
             dim

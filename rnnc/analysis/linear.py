@@ -1,27 +1,29 @@
 """Recurrences without a matrix product inside: chains, and those that an associative scan may run.
 
-    h[t] = a[t] * h[t-1] + b[t]                     affine in the state
+    h[t] = a[t] * h[t-1] + b[t]                     linear in the state, in some semiring
     h[t] = relu(u * h[t-1] + b[t])                  clipped: min(high, max(low, a * h + b))
     c[t] = sigmoid(v * c[t-1] + f[t]) * c[t-1]      neither: one step after another
 
 Functions of either form are closed under composition, so any bracketing of the steps gives the
-same value up to rounding. What an element is only depends on itself, at every other point as well:
-elements, rows and the points along all other dims are chains of their own.
+same value up to rounding; `rnnc.analysis.semirings` says what linear can mean. What an element is
+only depends on itself, at every other point as well: elements, rows and the points along all other
+dims are chains of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from rnnc.analysis.dependence import limited_sources
+from rnnc.analysis.semirings import SEMIRINGS, Semiring
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_pointwise
 from rnnc.ir.poly import Poly
 from rnnc.ir.reads import index_positions
 
-Form = Literal["affine", "clipped"]
+Form = Literal["affine", "logarithmic", "largest", "smallest", "clipped"]
 
 # As many values of an element may be coupled for chunks to be combined: it takes their square.
 STATES = 4
@@ -40,12 +42,17 @@ class Chains:
     """A recurrence along `dim` in which every element is on its own.
 
     `form` is what the step is as a function of `carried`: None if it is not known to compose.
-    Several carried values compose as well if the step is affine in all of them.
+    Several carried values compose as well if the step is linear in all of them.
     """
 
     dim: str
     carried: tuple[Carried, ...]
     form: Form | None
+
+    @property
+    def semiring(self) -> Semiring | None:
+        """That in which the step is linear."""
+        return None if self.form is None else SEMIRINGS.get(self.form)
 
     @property
     def states(self) -> int | None:
@@ -139,54 +146,58 @@ class _Finder:
 
 # ---- forms ------------------------------------------------------------------------------------
 
+_LINEAR: tuple[Form, ...] = ("affine", "logarithmic", "largest", "smallest")
 _CLIPS = ("relu", "max", "min")
 
 
 def _form(graph: Graph, reads: Mapping[str, tuple[_Read, ...]], carried: int) -> Form | None:
     """The form of a step whose statements read the component as `reads` says."""
-    known: dict[str, Form | None] = {}
-
-    def form(name: str) -> Form | None:
-        if name not in known:
-            forms = {
-                read.position: "affine" if read.dim else form(read.source) for read in reads[name]
-            }
-            known[name] = _applied(graph, graph[name], forms)
-        return known[name]
-
-    found = {form(name) for name in reads}
-    if None in found:
-        return None
-    if found == {"affine"}:
-        return "affine"
-    return "clipped" if carried == 1 else None
+    for form in _LINEAR:
+        if all(
+            _linear(graph, graph[name], {read.position for read in found}, SEMIRINGS[form])
+            for name, found in reads.items()
+        ):
+            return form
+    return "clipped" if carried == 1 and _all_clip(graph, reads) else None
 
 
-def _applied(graph: Graph, node: Node, state: Mapping[int, Form | None]) -> Form | None:
-    """The form of an op whose operands at the positions in `state` depend on the state."""
-    forms = set(state.values())
-    if None in forms or not _composes(graph, node, state):
-        return None
-    if node.op.name in _CLIPS:
-        return "clipped" if len(state) == 1 else None
-    if forms == {"affine"}:
-        return "affine"
-    return "clipped" if len(state) == 1 else None
-
-
-def _composes(graph: Graph, node: Node, state: Mapping[int, object]) -> bool:
-    """Whether the op is affine, or clips, in the operands at these positions together."""
-    match node.op.name:
-        case "add" | "sub" | "neg" | "stop_gradient" | "dropout" | "relu" | "max" | "min":
+def _linear(graph: Graph, node: Node, state: Set[int], ring: Semiring) -> bool:
+    """Whether the op is linear in the operands at these positions together."""
+    name = node.op.name
+    if name == ring.plus:
+        return True
+    match name:
+        case "stop_gradient":
             return True
-        case "mul":
-            return len(state) == 1
-        case "div":
-            return 1 not in state
         case "select":
             return 0 not in state
         case "cast":
             kept = graph[node.operands[0].source].type.dtype
             return node.type.dtype in (kept, "real", "complex")
-        case _:
-            return False
+        case "relu":
+            return ring.plus == "max"
+    if name == ring.times:
+        return len(state) == 1
+    if ring.times == "add":
+        return name == "sub" and 1 not in state
+    return name in ("sub", "neg", "dropout") or (name == "div" and 1 not in state)
+
+
+def _all_clip(graph: Graph, reads: Mapping[str, tuple[_Read, ...]]) -> bool:
+    """Whether the step is min(high, max(low, a * h + b)), with each of the four free of h."""
+    known: dict[str, Literal["affine", "clipped"] | None] = {}
+
+    def form(name: str) -> Literal["affine", "clipped"] | None:
+        if name not in known:
+            node, found = graph[name], reads[name]
+            state = {read.position: "affine" if read.dim else form(read.source) for read in found}
+            known[name] = None
+            if None not in state.values():
+                is_affine = _linear(graph, node, state.keys(), SEMIRINGS["affine"])
+                if is_affine and "clipped" not in state.values():
+                    known[name] = "affine"
+                elif len(state) == 1 and (is_affine or node.op.name in _CLIPS):
+                    known[name] = "clipped"
+        return known[name]
+
+    return all(form(name) for name in reads)

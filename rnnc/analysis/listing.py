@@ -58,6 +58,9 @@ class _Writer:
             yield f"{indent}in each: {self.work(component.nodes)}"
         if component.kind == "chain":
             yield f"{indent}every element only waits for itself: no wait between waves"
+        if component.semiring is not None:
+            step = component.semiring.step
+            yield f"{indent}its steps compose, as h -> {step} does: a scan may bracket them anew"
         if component.chunks > 1:
             yield f"{indent}as an associative scan: {component.chunks} parts of it at once"
         if component.conflict:

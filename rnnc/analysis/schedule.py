@@ -152,7 +152,8 @@ class Scheduler:
             return found
         made = replace(found, kind="chain")
         states = step.states
-        if step.form != "affine" or states is None or states > STATES:
+        made = replace(made, semiring=step.semiring)
+        if step.semiring is None or states is None or states > STATES:
             return made
         chunks = self.options.chunks
         return replace(made, chunks=self.cost.chunks(made, states) if chunks is None else chunks)

@@ -29,6 +29,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "zeros": ("shape",),
     "ones": ("shape",),
     "eye": ("size",),
+    "logaddexp": ("x", "y"),
     "straight_through": ("value", "gradient"),
     "dropout": ("rate", "x"),
 }

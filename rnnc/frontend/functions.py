@@ -291,6 +291,16 @@ def _complex(arguments: Arguments, context: Context, span: Span) -> Value:
     return pointwise("complex", sides, written, context, span)
 
 
+def _logaddexp(arguments: Arguments, context: Context, span: Span) -> Value:
+    sides = [_tensor(arguments, key, context) for key in ("x", "y")]
+    written = [arguments[key][1] for key in ("x", "y")]
+    for side, expression in zip(sides, written, strict=True):
+        if isinstance(side, Tensor) and side.type.dtype == "complex":
+            message = "'logaddexp' of complex numbers is not defined"
+            return context.error("RNN307", message, expression.span)
+    return pointwise("logaddexp", sides, written, context, span)
+
+
 def _straight_through(arguments: Arguments, context: Context, span: Span) -> Value:
     sides = [_tensor(arguments, key, context) for key in ("value", "gradient")]
     written = [arguments[key][1] for key in ("value", "gradient")]
@@ -326,6 +336,7 @@ _TABLE: dict[str, Callable[[Arguments, Context, Span], Value]] = {
     "cumsum": _cumsum,
     "norm": _norm,
     "complex": _complex,
+    "logaddexp": _logaddexp,
     "straight_through": _straight_through,
     "dropout": _dropout,
 }

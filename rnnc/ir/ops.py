@@ -271,6 +271,7 @@ OPS: dict[str, OpRow] = {
             for name in ("add", "sub", "mul", "min", "max", "floordiv", "mod")
         ),
         OpRow("div", 2, (), True, _pointwise(_float)),
+        OpRow("logaddexp", 2, (), True, _pointwise(_to_real)),
         OpRow("pow", 2, (), True, _pointwise(_widest)),
         *(
             OpRow(name, 2, (), True, _pointwise(_to_bool))

@@ -159,6 +159,7 @@ POINTWISE: dict[str, Callable[..., Array]] = {
     "floordiv": np.floor_divide,
     "mod": np.mod,
     "div": np.divide,
+    "logaddexp": np.logaddexp,
     "pow": _power,
     "eq": np.equal,
     "ne": np.not_equal,

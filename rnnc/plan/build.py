@@ -11,6 +11,7 @@ from rnnc.analysis.early_exit import exits
 from rnnc.analysis.levels import level_reads
 from rnnc.analysis.linear import STATES
 from rnnc.analysis.schedule import Component, Schedule
+from rnnc.analysis.semirings import Semiring
 from rnnc.analysis.timing import Timing, statement_loops
 from rnnc.analysis.wave import Bound, WaveLoop
 from rnnc.ir.domain import Constraint
@@ -51,6 +52,7 @@ class Placed:
     loops: tuple[WaveLoop, ...]
     constraints: tuple[Constraint, ...]
     serial: str | None = None
+    semiring: Semiring | None = None
     chunks: int = 1
 
 
@@ -258,7 +260,8 @@ def chained(
         return None
     order = chain_order(graph, component, nest)
     whole = Group(nodes, 0)
-    return Placed(whole, order.loops, order.constraints, order.serial, component.chunks)
+    found = order.loops, order.constraints, order.serial
+    return Placed(whole, *found, component.semiring, component.chunks)
 
 
 def placed(
@@ -333,8 +336,10 @@ class KernelBuilder:
     def phases(self, group: tuple[Placed, ...]) -> tuple[Phase, ...]:
         """What may run at once; more than one phase where chains are scanned."""
         kernels = tuple(self.kernel(placed) for placed in group)
-        if len(group) == 1 and group[0].chunks > 1:
-            found = scan(kernels[0], group[0].group.nodes[0].domain, group[0].chunks)
+        semiring = group[0].semiring if len(group) == 1 else None
+        if semiring is not None and group[0].chunks > 1:
+            domain = group[0].group.nodes[0].domain
+            found = scan(kernels[0], domain, group[0].chunks, semiring)
             if found is not None:
                 self.scratch.extend(found.buffers)
                 return found.phases

@@ -1,9 +1,10 @@
-"""Associative scans: an affine chain cut into chunks that run at once.
+"""Associative scans: a linear chain cut into chunks that run at once.
 
     h[t] = a[t] * h[t-1] + b[t]   over L steps is   h_out = slope * h_in + offset
 
-Three phases. Every chunk finds its slope and offset, from h_in = 1 without the b and from h_in = 0;
-these are multiplied and added up, never divided. One short chain over the chunks finds what each
+Products, sums, 0 and 1 are those of a semiring (`rnnc.analysis.semirings`). Three phases. Every
+chunk finds its slope and offset, from h_in = 1 without the b and from h_in = 0; these are
+multiplied and added up, never divided. One short chain over the chunks finds what each
 begins with. Then every chunk runs as the recurrence is written, and with them the few points that
 are left over behind chunks of equal length.
 
@@ -18,13 +19,12 @@ from dataclasses import dataclass, replace
 
 from rnnc.analysis.boxes import tightened
 from rnnc.analysis.linear import STATES
+from rnnc.analysis.semirings import Semiring
 from rnnc.analysis.wave import Increment, Polynomial, WaveLoop
 from rnnc.ir.domain import Dim, Domain
 from rnnc.ir.poly import Poly
 from rnnc.plan.expression import Apply, Branch, Constant, Expression, Load, Local, element, walk
 from rnnc.plan.plan import Buffer, BufferDim, Carry, Define, Kernel, Phase, Store
-
-ZERO, ONE = Constant(0.0, "real"), Constant(1.0, "real")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Scan:
     buffers: tuple[Buffer, ...]
 
 
-def scan(kernel: Kernel, domain: Domain, chunks: int) -> Scan | None:
-    """The chain in so many chunks; None if its step is not affine in what it carries.
+def scan(kernel: Kernel, domain: Domain, chunks: int, semiring: Semiring) -> Scan | None:
+    """The chain in so many chunks; None if its step is not linear in what it carries.
 
     `domain` are the points of the kernel.
     """
@@ -49,9 +49,12 @@ def scan(kernel: Kernel, domain: Domain, chunks: int) -> Scan | None:
     dims = tuple(dim for dim in tightened(domain).dims if dim.name != inside[-1].name)
     if any(end is None or set(end.names) & set(domain.names) for end in ends(dims)):
         return None
-    slopes = [homogeneous(kernel, states, column) for column in states]
+    linear = Linear(semiring)
+    slopes = [linear.homogeneous(kernel, states, column) for column in states]
     found = tuple(slope for slope in slopes if slope is not None)
-    return Chunks(kernel, states, dims, chunks).scan(found) if len(found) == len(states) else None
+    if len(found) < len(states):
+        return None
+    return Chunks(kernel, states, dims, chunks, linear).scan(found)
 
 
 def ends(dims: tuple[Dim, ...]) -> Iterator[Poly | None]:
@@ -73,28 +76,96 @@ def loads_own(kernel: Kernel) -> bool:
 # ---- the step without what it adds ------------------------------------------------------------
 
 
-def homogeneous(
-    kernel: Kernel, states: Sequence[Carry], column: Carry
-) -> tuple[Define, ...] | None:
-    """For each define that depends on what is carried, its part that is linear in it.
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Steps that are linear in a semiring."""
 
-    The carried values are those of `column` there. None where something is not affine.
-    """
-    known: dict[str, Expression] = {
-        carry.name: Local(slope(carry.name, column), carry.dtype) for carry in states
-    }
-    found: list[Define] = []
-    wanted = tuple(state.value for state in states)
-    for define in needed(kernel.defines, wanted):
-        if not depends(define.value, known):
-            continue
-        value = linear(define.value, known)
-        if value is None:
-            return None
-        own = slope(define.name, column)
-        found.append(Define(own, value, define.dtype))
-        known[define.name] = Local(own, define.dtype)
-    return tuple(found) if all(name in known for name in wanted) else None
+    semiring: Semiring
+
+    @property
+    def zero(self) -> Constant:
+        return Constant(self.semiring.zero, "real")
+
+    @property
+    def one(self) -> Constant:
+        return Constant(self.semiring.one, "real")
+
+    def plus(self, left: Expression, right: Expression) -> Expression:
+        if self.zero in (left, right):
+            return right if left == self.zero else left
+        return Apply(self.semiring.plus, (left, right), "real")
+
+    def times(self, left: Expression, right: Expression) -> Expression:
+        return Apply(self.semiring.times, (left, right), "real")
+
+    def homogeneous(
+        self, kernel: Kernel, states: Sequence[Carry], column: Carry
+    ) -> tuple[Define, ...] | None:
+        """For each define that depends on what is carried, its part that is linear in it.
+
+        The carried values are those of `column` there. None where something is not linear.
+        """
+        known: dict[str, Expression] = {
+            carry.name: Local(slope(carry.name, column), carry.dtype) for carry in states
+        }
+        found: list[Define] = []
+        wanted = tuple(state.value for state in states)
+        for define in needed(kernel.defines, wanted):
+            if not depends(define.value, known):
+                continue
+            value = self.part(define.value, known)
+            if value is None:
+                return None
+            own = slope(define.name, column)
+            found.append(Define(own, value, define.dtype))
+            known[define.name] = Local(own, define.dtype)
+        return tuple(found) if all(name in known for name in wanted) else None
+
+    def part(self, expression: Expression, known: Mapping[str, Expression]) -> Expression | None:
+        """The part of an expression that is linear in what is `known`; None if it is not linear."""
+        if not depends(expression, known):
+            return self.zero
+        ring = self.semiring
+        match expression:
+            case Local(name, _):
+                return known[name]
+            case Apply("select", (condition, then, otherwise), "real", _):
+                first, second = self.part(then, known), self.part(otherwise, known)
+                if depends(condition, known) or first is None or second is None:
+                    return None
+                return Apply("select", (condition, first, second), "real")
+            case Branch(constraints, then, otherwise, "real"):
+                first, second = self.part(then, known), self.part(otherwise, known)
+                if first is None or second is None:
+                    return None
+                return Branch(constraints, first, second, "real")
+            case Apply("cast", (argument,), "real", attributes):
+                found = self.part(argument, known)
+                return None if found is None else Apply("cast", (found,), "real", attributes)
+            case Apply("relu", (argument,), "real", _) if ring.plus == "max":
+                return self.part(argument, known)
+            case Apply(ring.plus, (left, right), "real", _):
+                first, second = self.part(left, known), self.part(right, known)
+                return None if first is None or second is None else self.plus(first, second)
+            case Apply(ring.times, (left, right), "real", _):
+                scaled, factor = (left, right) if depends(left, known) else (right, left)
+                found = None if depends(factor, known) else self.part(scaled, known)
+                return None if found is None else self.times(found, factor)
+            case Apply("sub", (left, right), "real", _) if ring.plus == "add":
+                first, second = self.part(left, known), self.part(right, known)
+                if first is None or second is None or second == self.zero:
+                    return None if second is None else first
+                minus = Apply("neg", (second,), "real")
+                return minus if first == self.zero else Apply("sub", (first, second), "real")
+            case Apply("div" | "sub" as undo, (left, right), "real", _):
+                fits = undo == ("sub" if ring.times == "add" else "div")
+                found = self.part(left, known) if fits and not depends(right, known) else None
+                return None if found is None else Apply(undo, (found, right), "real")
+            case Apply("neg", (argument,), "real", _) if ring.plus == "add":
+                found = self.part(argument, known)
+                return None if found is None else Apply("neg", (found,), "real")
+            case _:
+                return None
 
 
 def slope(name: str, column: Carry) -> str:
@@ -104,53 +175,6 @@ def slope(name: str, column: Carry) -> str:
 
 def depends(expression: Expression, known: Mapping[str, Expression]) -> bool:
     return any(isinstance(part, Local) and part.name in known for part in walk(expression))
-
-
-def linear(expression: Expression, known: Mapping[str, Expression]) -> Expression | None:
-    """The part of an expression that is linear in what is `known`; None if it is not affine."""
-    if not depends(expression, known):
-        return ZERO
-    match expression:
-        case Local(name, _):
-            return known[name]
-        case Apply("add" | "sub" | "neg" | "cast" as op, arguments, dtype, attributes):
-            if dtype != "real":
-                return None
-            parts = [linear(argument, known) for argument in arguments]
-            if None in parts:
-                return None
-            kept = tuple(part for part in parts if part is not None)
-            if op in ("add", "sub") and ZERO in kept:
-                return sum_with_zero(op, *kept)
-            return Apply(op, kept, dtype, attributes)
-        case Apply("mul", (left, right), dtype, _):
-            if depends(left, known) and depends(right, known):
-                return None
-            inner, other = (left, right) if depends(left, known) else (right, left)
-            part = linear(inner, known)
-            return None if part is None else Apply("mul", (part, other), dtype)
-        case Apply("div", (left, right), dtype, _) if not depends(right, known):
-            part = linear(left, known)
-            return None if part is None else Apply("div", (part, right), dtype)
-        case Apply("select", (condition, then, otherwise), "real", _):
-            first, second = linear(then, known), linear(otherwise, known)
-            if depends(condition, known) or first is None or second is None:
-                return None
-            return Apply("select", (condition, first, second), "real")
-        case Branch(constraints, then, otherwise, "real"):
-            first, second = linear(then, known), linear(otherwise, known)
-            if first is None or second is None:
-                return None
-            return Branch(constraints, first, second, "real")
-        case _:
-            return None
-
-
-def sum_with_zero(op: str, left: Expression, right: Expression) -> Expression:
-    """A sum or difference of which one side is ZERO."""
-    if right == ZERO:
-        return left
-    return right if op == "add" else Apply("neg", (right,), "real")
 
 
 def needed(defines: tuple[Define, ...], names: tuple[str, ...]) -> tuple[Define, ...]:
@@ -175,6 +199,7 @@ class Chunks:
     states: tuple[Carry, ...]
     dims: tuple[Dim, ...]  # of the points of chains
     count: int
+    linear: Linear
 
     @property
     def serial(self) -> WaveLoop:
@@ -219,12 +244,12 @@ class Chunks:
     def summary(self, slopes: tuple[tuple[Define, ...], ...]) -> Kernel:
         """What every chunk makes of what it begins with."""
         kernel, at = self.kernel, Poly.of(self.chunk)
-        carries = [replace(state, first=ZERO) for state in self.states]
+        carries = [replace(state, first=self.linear.zero) for state in self.states]
         last = [self.store(state.name, offset(state), at) for state in self.states]
         for column in self.states:
             for state in self.states:
                 name = slope(state.name, column)
-                first = ONE if state is column else ZERO
+                first = self.linear.one if state is column else self.linear.zero
                 carries.append(Carry(name, first, slope(state.value, column), state.dtype))
                 last.append(self.store(name, name, at))
         kept = tuple(carry for carry in kernel.carries if carry not in self.states)
@@ -251,8 +276,8 @@ class Chunks:
             total: Expression = self.load(offset(state), at)
             for column in self.states:
                 before = Local(column.name, column.dtype)
-                grown = Apply("mul", (self.load(slope(state.name, column), at), before), "real")
-                total = Apply("add", (grown, total), "real")
+                grown = self.linear.times(self.load(slope(state.name, column), at), before)
+                total = self.linear.plus(grown, total)
             begins, after = f"{state.name}.start", f"{state.name}.after"
             defines.append(Define(begins, Local(state.name, state.dtype), state.dtype))
             defines.append(Define(after, total, state.dtype))

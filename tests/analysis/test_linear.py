@@ -37,9 +37,21 @@ AFFINE = [
     "h[t] = a[t] * h[t-1] + 0.5 * h[t-2]\n    h[-2] = z[0]",
     "g[t] = a[t] * h[t-1] + b[t]\n    h[t] = g[t] + u * g[t-1]\n    g[-1] = z[0]",
 ]
+LOGARITHMIC = [
+    "h[t] = logaddexp(a[t] + h[t-1], b[t])",
+    "h[t] = logaddexp(b[t], h[t-1] - softplus(a[t])) + u",
+    "h[t] = logaddexp(h[t-1], h[t-1] + a[t])",
+    "h[t] = logaddexp(h[t-1], b[t]) if a[t] > 0 else h[t-1] + z[t]",
+]
+LARGEST = [
+    "h[t] = max(h[t-1] + a[t], b[t])",
+    "h[t] = relu(h[t-1] - u) + a[t]",
+    "h[t] = max(max(h[t-1], z[t]), h[t-1] + a[t])",
+]
+SMALLEST = ["h[t] = min(a[t], h[t-1] + u) - b[t]"]
 CLIPPED = [
     "h[t] = relu(u * h[t-1] + b[t])",
-    "h[t] = max(h[t-1] + a[t], b[t])",
+    "h[t] = max(-h[t-1], b[t])",
     "h[t] = min(max(h[t-1], a[t]), 1.0) * u",
     "h[t] = relu(h[t-1] + a[t] * (z[t] - h[t-1]))",
 ]
@@ -50,6 +62,10 @@ NEITHER = [
     "h[t] = a[t] if h[t-1] > 0 else b[t]",
     "h[t] = relu(h[t-1]) + h[t-1] * a[t]",
     "h[t] = max(h[t-1], -h[t-1])",
+    "h[t] = logaddexp(u * h[t-1], b[t])",
+    "h[t] = logaddexp(b[t] - h[t-1], a[t])",
+    "h[t] = logaddexp(a[t] + h[t-1], max(h[t-1], b[t]))",
+    "h[t] = relu(min(h[t-1] + a[t], b[t]) + h[t-1])",
 ]
 MIXED = [
     "h[t] = W @ h[t-1] + b[t]",
@@ -80,6 +96,9 @@ def run(text: str, start: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> 
     ("equations", "form"),
     [
         *zip(AFFINE, itertools.repeat("affine")),
+        *zip(LOGARITHMIC, itertools.repeat("logarithmic")),
+        *zip(LARGEST, itertools.repeat("largest")),
+        *zip(SMALLEST, itertools.repeat("smallest")),
         *zip(CLIPPED, itertools.repeat("clipped")),
         *zip(NEITHER, itertools.repeat(None)),
     ],
@@ -106,7 +125,26 @@ def test_affine_recurrences_have_no_second_difference(equations: str) -> None:
     assert_close(high - middle, middle - low, np.float64, STEPS * 10)
 
 
-@pytest.mark.parametrize("equations", AFFINE + CLIPPED + NEITHER)
+@pytest.mark.parametrize(
+    ("equations", "plus", "far"),
+    [
+        *zip(LOGARITHMIC, itertools.repeat(np.logaddexp), itertools.repeat(-1024)),
+        *zip(LARGEST, itertools.repeat(np.maximum), itertools.repeat(-1024)),
+        *zip(SMALLEST, itertools.repeat(np.minimum), itertools.repeat(1024)),
+    ],
+)
+def test_steps_without_numbers_add_to_what_they_begin_with(
+    equations: str, plus: np.ufunc, far: float
+) -> None:
+    """From a start that is nothing, from one that is all, and from one between."""
+    start = np.random.default_rng(1).normal(size=(1, ELEMENTS))
+    offset, slope, between = (
+        np.asarray(run(model(equations), np.zeros_like(start) + at)) for at in (far, -far, start)
+    )
+    assert_close(between, plus(slope + far + start, offset), np.float64, STEPS * 1000)
+
+
+@pytest.mark.parametrize("equations", AFFINE + LOGARITHMIC + LARGEST + CLIPPED + NEITHER)
 def test_elements_of_chains_never_meet(equations: str) -> None:
     start = np.random.default_rng(2).normal(size=(1, ELEMENTS))
     other = start.copy()
@@ -134,6 +172,7 @@ model image:
         ("qrnn", "qrnn", "affine"),
         ("mamba", "selective_scan", "affine"),
         ("ssm", "s4d", "affine"),
+        ("minimal", "mingru_log", "logarithmic"),
     ],
 )
 def test_library(file: str, name: str, form: Form) -> None:

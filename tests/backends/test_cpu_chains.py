@@ -12,7 +12,7 @@ from rnnc.ir.interpreter import interpret
 from rnnc.passes.bind_sizes import BindSizes
 from rnnc.sampling import random_inputs, random_parameters
 from tests.plan.test_chains import CASES, MODEL
-from tests.plan.test_scan import AFFINE
+from tests.plan.test_scan import SCANNED
 from tests.tolerance import assert_close
 
 
@@ -26,10 +26,11 @@ def test_compiled_chains(name: str, width: int) -> None:
 
 @pytest.mark.parametrize("width", [1, 150])
 @pytest.mark.parametrize(
-    "name", ["plain", "masked", "points", "layers", "back", "two", "turning", "complex"]
+    "name",
+    ["plain", "masked", "points", "layers", "back", "two", "turning", "complex", "logarithmic"],
 )
 def test_compiled_scans(name: str, width: int) -> None:
-    check(*AFFINE[name], width, chunks=4)
+    check(*SCANNED[name], width, chunks=4)
 
 
 ROTATION = """

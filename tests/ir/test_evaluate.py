@@ -59,6 +59,7 @@ SCALARS: dict[str, Callable[..., complex]] = {
     "floordiv": lambda x, y: x // y,
     "mod": lambda x, y: x % y,
     "div": lambda x, y: x / y,
+    "logaddexp": lambda x, y: math.log(math.exp(x) + math.exp(y)),
     "eq": lambda x, y: x == y,
     "ne": lambda x, y: x != y,
     "lt": lambda x, y: x < y,

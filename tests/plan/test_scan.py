@@ -91,7 +91,25 @@ AFFINE = {
         TIME,
     ),
 }
-# Not affine, or carrying too many values to be worth their square.
+WITHOUT_NUMBERS = {
+    "logarithmic": (
+        """h[t] = logaddexp(h[t-1] - softplus(x[t]), x[t] + u)
+    h[-1] = s
+    output y[t] = h[t]""",
+        TIME,
+    ),
+    "two logarithmic": (
+        """h[t] = logaddexp(h[t-1] + x[t], g[t-1] - u)
+    g[t] = logaddexp(h[t-1], x[t]) if x[t] > 0 else g[t-1] - x[t]
+    h[-1] = s
+    output y[t] = h[t] + g[t]""",
+        TIME,
+    ),
+    "largest": ("h[t] = relu(max(x[t] + h[t+1], b) - u)\n    output y[t] = h[t]", TIME),
+    "smallest": ("h[t] = u + min(x[t], h[t-1] - b)\n    output y[t] = h[t]", TIME),
+}
+SCANNED = {**AFFINE, **WITHOUT_NUMBERS}
+# Not linear, or carrying too many values to be worth their square.
 OTHERS = {
     "tanh": ("h[t] = tanh(u * h[t-1] + x[t])\n    output y[t] = h[t]", TIME),
     "relu": ("h[t] = relu(u * h[t-1] + x[t])\n    output y[t] = h[t]", TIME),
@@ -110,10 +128,10 @@ def is_scanned(plan: Plan) -> bool:
     return any(kernel.last for kernel in serial_kernels(plan))
 
 
-@pytest.mark.parametrize("name", AFFINE)
-def test_affine_chains_are_scanned(name: str) -> None:
-    assert is_scanned(chunked(*AFFINE[name], 4).plan)
-    assert not is_scanned(chunked(*AFFINE[name], 1).plan)
+@pytest.mark.parametrize("name", SCANNED)
+def test_linear_chains_are_scanned(name: str) -> None:
+    assert is_scanned(chunked(*SCANNED[name], 4).plan)
+    assert not is_scanned(chunked(*SCANNED[name], 1).plan)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -122,9 +140,9 @@ def test_others_are_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("chunks", [2, 5])
-@pytest.mark.parametrize("name", AFFINE)
+@pytest.mark.parametrize("name", SCANNED)
 def test_scans_compute_the_recurrence(name: str, chunks: int) -> None:
-    found = chunked(*AFFINE[name], chunks)
+    found = chunked(*SCANNED[name], chunks)
     graph = BindSizes().run(found.graph)
     params = random_parameters(graph, 0)
     for steps, ragged in itertools.product((0, 1, 3, 4, 13), (False, True)):

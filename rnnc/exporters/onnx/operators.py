@@ -111,6 +111,18 @@ def _floordiv(writer: Writer, node: Node, values: Sequence[Value]) -> Value:
     return writer.pointwise("Floor", [quotient], "real", node.id)
 
 
+def _logaddexp(writer: Writer, node: Node, values: Sequence[Value]) -> Value:
+    """The larger one and softplus of minus the distance; that of two equal infinities is none."""
+    given = [writer.cast(value, "real") for value in values]
+    larger = writer.pointwise("Max", given, "real", f"{node.id}.larger")
+    smaller = writer.pointwise("Min", given, "real", f"{node.id}.smaller")
+    equal = writer.pointwise("Equal", given, "bool", f"{node.id}.equal")
+    distance = writer.pointwise("Sub", [smaller, larger], "real", f"{node.id}.distance")
+    distance = writer.where(equal, writer.number(0.0, "real"), distance, f"{node.id}.below")
+    rest = writer.pointwise("Softplus", [distance], "real", f"{node.id}.rest")
+    return writer.pointwise("Add", [larger, rest], "real", node.id)
+
+
 def _cast(writer: Writer, node: Node, values: Sequence[Value]) -> Value:
     return writer.cast(values[0], node.type.dtype)
 
@@ -333,6 +345,7 @@ OPERATORS: Mapping[str, Emitter] = {
     "floor": _floor,
     "mod": _mod,
     "floordiv": _floordiv,
+    "logaddexp": _logaddexp,
     "cast": _cast,
     "select": _select,
     "constant": _constant,

@@ -11,10 +11,10 @@ from .graph import Array
 
 _TAKEN = """
 cell model dim param input output from import if else otherwise and or not in true false real
-complex int bool sigmoid tanh relu softplus identity exp log sqrt abs sin cos floor min max concat
-stack split repeat reshape outer flip fft ifft re im conj zeros ones eye pi inf normal uniform
-orthogonal permutation sum prod mean any all argmax logsumexp softmax cumsum norm stop_gradient
-straight_through dropout state t T lstm gru elman
+complex int bool sigmoid tanh relu softplus identity exp log sqrt abs sin cos floor min max
+logaddexp concat stack split repeat reshape outer flip fft ifft re im conj zeros ones eye pi inf
+normal uniform orthogonal permutation sum prod mean any all argmax logsumexp softmax cumsum norm
+stop_gradient straight_through dropout state t T lstm gru elman
 """
 
 
