@@ -290,16 +290,31 @@ class Compilation:
             make_folder((folder / path).parent)
             write_bytes(folder / path, data)
 
-    def onnx(self, weights: Path | None) -> bytes:
-        """The model as ONNX; without `weights`, parameters are drawn as the spec says."""
+    def ort_operator(self) -> bytes:
+        """The shared library of an operator of ONNX Runtime that is this model."""
+        from rnnc.registry import find_backend
+
+        backend, variant = find_backend(self.request.target)
+        return backend.ort_operator(self.plan, variant, self.origin, self.request.tuned)
+
+    def onnx(self, weights: Path | None, operator: bool = False) -> bytes:
+        """The model as ONNX; without `weights`, parameters are drawn as the spec says.
+
+        With `operator` it is one node, which the library of `ort_operator` runs.
+        """
         from rnnc.arrays import read_arrays
-        from rnnc.exporters.onnx import export_onnx
+        from rnnc.exporters.onnx import export_node, export_onnx
         from rnnc.exporters.parameters import drawn, parameters
         from rnnc.passes.pipeline import before_export
+        from rnnc.registry import find_backend
 
         require_sizes(self.graph)
         graph = run_passes(self.graph, before_export())
         found = drawn(graph) if weights is None else parameters(graph, read_arrays(weights))
+        if operator:
+            backend, variant = find_backend(self.request.target)
+            about = backend.manifest(self.plan, variant, self.origin, self.request.tuned)
+            return bytes(export_node(about, found).SerializeToString())
         return bytes(export_onnx(graph, found).SerializeToString())
 
     def build(self, path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rnnc.plan.plan import Plan
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
+    from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
 
 _GROUP = "rnnc.backends"
@@ -83,6 +84,14 @@ class Backend(Protocol):
         tuned: bool,
     ) -> dict[str, bytes]:
         """The files of a C library by path, header and all; with `params` it holds its weights."""
+        ...
+
+    def manifest(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Manifest:
+        """What a library of the plan says of itself, without making it."""
+        ...
+
+    def ort_operator(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> bytes:
+        """The shared library of an operator of ONNX Runtime that runs the plan."""
         ...
 
     def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:

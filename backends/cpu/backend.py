@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
+    from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
 
     from .target import CpuTarget
@@ -73,6 +74,18 @@ class CpuBackend:
         from .clibrary import c_library
 
         return c_library(plan, stream, chosen_target(plan, variant, tuned), origin, params)
+
+    def manifest(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Manifest:
+        """What a library of the plan says of itself, without making it."""
+        from .manifest import manifest
+
+        return manifest(plan, chosen_target(plan, variant, tuned), origin)
+
+    def ort_operator(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> bytes:
+        """The shared library of an operator of ONNX Runtime."""
+        from .ortop import ort_operator
+
+        return ort_operator(plan, chosen_target(plan, variant, tuned), origin)
 
     def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
         """Tilings of the products, beginning with those that are remembered."""

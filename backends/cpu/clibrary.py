@@ -28,7 +28,7 @@ from rnnc.runtime.parameters import arrays, checked
 from .entry import entry_source
 from .header import exported, functions, header
 from .interface import compiling
-from .library import emit_objects, run_tool
+from .library import emit_objects, join, link_whole, run_tool
 from .manifest import manifest
 from .program import functions as kernels
 from .programs import Steps, steps
@@ -66,14 +66,9 @@ def c_library(
             objects += compiled()
         whole = folder / f"{name}.o"
         shared, static = folder / f"lib{name}.so", folder / f"lib{name}.a"
-        run_tool(target, "cc", "-r", "-nostdlib", "-o", whole, *objects)
-        keep = [f"--keep-global-symbol={symbol}" for symbol in exported(source)]
-        run_tool(target, "objcopy", "-g", *keep, whole)
+        join(objects, exported(source), target, whole)
         run_tool(target, "ar", "rcsD", static, whole)
-        run_tool(
-            target, "cc", "-shared", "-s", "-Wl,-z,noexecstack", f"-Wl,-soname,{shared.name}",
-            "-o", shared, whole, "-lpthread", "-lm",
-        )  # fmt: skip
+        link_whole(whole, target, shared)
         libraries = {f"lib/{p.name}": p.read_bytes() for p in (shared, static)}
     texts = {
         f"include/{name}.h": header(about, streamed, refusal, weights is not None),

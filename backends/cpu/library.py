@@ -78,6 +78,20 @@ def link(objects: Sequence[Path], target: CpuTarget, output: Path) -> None:
     )
 
 
+def join(objects: Sequence[Path], kept: Sequence[str], target: CpuTarget, whole: Path) -> None:
+    """Makes one object of several, in which all symbols but `kept` are local. Raises RNN702."""
+    run_tool(target, "cc", "-r", "-nostdlib", "-o", whole, *objects)
+    run_tool(target, "objcopy", "-g", *(f"--keep-global-symbol={name}" for name in kept), whole)
+
+
+def link_whole(whole: Path, target: CpuTarget, shared: Path) -> None:
+    """What `join` made -> a shared library of its own name. Raises RNN702."""
+    run_tool(
+        target, "cc", "-shared", "-s", "-Wl,-z,noexecstack", f"-Wl,-soname,{shared.name}",
+        "-o", shared, whole, "-lpthread", "-lm",
+    )  # fmt: skip
+
+
 def run_tool(target: CpuTarget, tool: str, *arguments: str | Path) -> None:
     """The C compiler ("cc") or a tool that belongs to it (ar, objcopy). Raises RNN702."""
     command = find_compiler(target.architecture)

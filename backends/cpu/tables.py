@@ -39,7 +39,7 @@ def description(manifest: Manifest, streamed: Steps | None, embedded: str | None
         lines += program(made, [numbers[repr(p)] for p in made.packs], results)
     known = {made.name for made in programs}
     fields = [
-        _text(manifest.model),
+        c_text(manifest.model),
         f"{manifest.interface:#x}u",
         *(len(paths), len(manifest.stored), len(packs), len(slots)),
         *("parameters", "stored", "packs", "states"),
@@ -60,7 +60,7 @@ def program(made: Program, packs: Sequence[int], results: int) -> list[str]:
         *(len(made.extents), len(made.inputs)),
         results if made.name == "prepare" else len(made.outputs),
         *(len(made.weights), len(packs)),
-        _pointer("char *const", map(_text, made.extents)),
+        _pointer("char *const", map(c_text, made.extents)),
         _pointer("int32_t", (int(name in made.shared) for name in made.extents)),
         *(inputs, outputs),
         _pointer("int32_t", made.weights),
@@ -89,8 +89,8 @@ def parameters(manifest: Manifest) -> Iterable[str]:
             whole = [*sizes, *spec.shape]
             yield _record(
                 [
-                    _text(path),
-                    _text(stack) if spec.dims else "0",
+                    c_text(path),
+                    c_text(stack) if spec.dims else "0",
                     *(part, math.prod(sizes), len(whole), _pointer("int64_t", whole)),
                     *(_DTYPES[spec.dtype], len(spec.shape), _pointer("int64_t", spec.shape)),
                     _record(_limits(spec, point)),
@@ -182,7 +182,7 @@ def port(found: Port, extents: Sequence[str]) -> str:
     own = [[form.get(name, 0) for name in extents] for form in ends]
     return _record(
         [
-            *(_text(found.name), _DTYPES[found.dtype], len(axes)),
+            *(c_text(found.name), _DTYPES[found.dtype], len(axes)),
             *(_pointer("rnnc_axis", axes), math.prod(found.shape)),
             *(int(found.default is not None), int(found.range is not None)),
             f"{float(found.default or 0)!r}f",
@@ -211,7 +211,7 @@ def _record(fields: Iterable[object]) -> str:
     return "{" + ", ".join(map(str, fields)) + "}"
 
 
-def _text(text: str) -> str:
+def c_text(text: str) -> str:
     """A C string."""
     plain = (32 <= byte < 127 and byte not in b'"\\' for byte in text.encode())
     pairs = zip(text.encode(), plain, strict=True)

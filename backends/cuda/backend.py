@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
+    from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
 
 
@@ -74,6 +75,14 @@ class CudaBackend:
     ) -> dict[str, bytes]:
         """Raises RNN701, as `build`."""
         raise _for_cpus_only("a C library")
+
+    def manifest(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Manifest:
+        """Raises RNN701, as `build`."""
+        raise _for_cpus_only("a .rnnlib")
+
+    def ort_operator(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> bytes:
+        """Raises RNN701, as `build`."""
+        raise _for_cpus_only("an operator of ONNX Runtime")
 
     def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
         """Raises RNN701, as `build`."""

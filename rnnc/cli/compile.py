@@ -35,10 +35,11 @@ _SUFFIXES = {
     "so": ".so",
     "lib": ".rnnlib",
     "c-library": "",
+    "ort-op": ".ort.so",
 }
 
 _STAGES = ("ast", "ir", "opt", "plan")
-_NEVER_TO_STDOUT = ("lib", "c-library", "cubin", "so")
+_NEVER_TO_STDOUT = ("lib", "c-library", "ort-op", "cubin", "so")
 
 
 def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
@@ -60,7 +61,8 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     metavar="KIND,...",
     callback=_read_kinds,
     help="ast, ir, opt (the IR after all passes), plan, tir; of a CPU: asm, lib (the default),"
-    " c-library (a folder); of CUDA: cu, ptx, cubin, so (the default: cu, and so if nvcc is here).",
+    " c-library (a folder), ort-op (an operator of ONNX Runtime); of CUDA: cu, ptx, cubin, so"
+    " (the default: cu, and so if nvcc is here).",
 )
 @click.option(
     "-o",
@@ -103,6 +105,8 @@ def command(
                 compilation.build(path or Path())
             elif kind == "c-library":
                 compilation.build_c_library(path or Path(), embedded)
+            elif kind == "ort-op":
+                write_bytes(path or Path(), compilation.ort_operator())
             else:
                 made = compilation.text(kind) if kind in _STAGES else compilation.code(kind)
                 if path is None:

@@ -30,6 +30,12 @@ from rnnc.driver import Request, StaticValue
     type=click.Path(path_type=Path),
     help="The file to write, else FILE with the suffix .onnx.",
 )
+@click.option(
+    "--custom-op",
+    "operator",
+    is_flag=True,
+    help="As one node, which the library of `rnnc compile --emit ort-op` runs in ONNX Runtime.",
+)
 @model_options
 @session_options
 @click.pass_obj
@@ -39,6 +45,7 @@ def command(
     form: str,
     params: Path | None,
     output: Path | None,
+    operator: bool,
     sizes: dict[str, StaticValue],
     model: str | None,
 ) -> None:
@@ -49,7 +56,7 @@ def command(
     What ONNX cannot say is refused, with the place.
     """
     compilation = driver.Compilation(driver.read_source(source), Request(model, sizes))
-    data = compilation.onnx(params)
+    data = compilation.onnx(params, operator)
     name = "model" if source == "-" else source
     target = output or Path(name).with_suffix(f".{form}")
     write_bytes(target, data)
