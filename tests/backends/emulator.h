@@ -183,5 +183,3 @@ static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int64_t items, c
   emulator::cooperate(blocks, RNNC_BLOCK, [&] { kernel(blocks, (P)given...); });
   return true;
 }
-
-extern "C" void *rnnc_runtime_default() { return nullptr; }
