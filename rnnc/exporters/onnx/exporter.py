@@ -92,19 +92,33 @@ class Export:
         return onnx.helper.make_tensor_value_info(name, kind, [*dims, "batch", *shape])
 
     def _declare_inputs(self) -> dict[str, Value]:
-        """The extents as values: read off the inputs' shapes, or inputs themselves."""
+        """The extents as values: read off the inputs' shapes, or inputs themselves.
+
+        Inputs with a default are initializers as well, of one point along every free axis.
+        """
         extents: dict[str, Value] = {}
-        for node in self.source.inputs():
+        inputs = self.source.inputs()
+        required = [node for node in inputs if node.op["default"] is None]
+        for node in inputs:
             name = self.writer.name(cast(str, node.op["name"]))
             layout = Layout.of(node.domain, self.source)
             self.inputs.append(self._info(name, node, layout))
+            if node not in required:
+                lengths = (dim.extent.constant or 1 for dim in layout.dims)
+                shape = [*lengths, 1, *(cast(int, size.constant) for size in node.type.shape)]
+                default = cast(float, node.op["default"])
+                self.writer.array(np.full(shape, default, NUMPY[node.type.dtype]), name)
+        for node in required or inputs[:1]:
+            name = cast(str, node.op["name"])
+            layout = Layout.of(node.domain, self.source)
             place = len(layout.dims)
             if self.batch is None:
                 self.batch = self.writer.node("Shape", [name], "batch", start=place, end=place + 1)
             for at, (dim, extent) in enumerate(zip(layout.dims, layout.extents, strict=True)):
-                if extent is not None and extent not in extents and dim.extent == Poly.of(extent):
-                    shape = self.writer.node("Shape", [name], "shape", start=at, end=at + 1)
-                    size = self.writer.node("Squeeze", [shape], extent)
+                known = extent is None or extent in extents or not required
+                if extent is not None and not known and dim.extent == Poly.of(extent):
+                    shape_at = self.writer.node("Shape", [name], "shape", start=at, end=at + 1)
+                    size = self.writer.node("Squeeze", [shape_at], extent)
                     extents[extent] = Value(size, "int")
         helper, kinds = self.writer.onnx.helper, self.writer.onnx.TensorProto
         for extent in extent_names(self.source):
@@ -236,7 +250,7 @@ class Export:
     def input(self, node: Node) -> Value:
         origin, point = self.unrolled.points[node.id]
         layout = Layout.of(origin.domain, self.source)
-        name = cast(str, node.op["name"])
+        name = self.whole_input(origin, layout)
         for dim in layout.dims:
             if dim.static:
                 at = point[dim.name] - cast(int, cast(Poly, dim.lower).constant)
@@ -244,6 +258,24 @@ class Export:
                 name = self.writer.node("Gather", [name, index], f"{node.id}.at", axis=0)
         axes = tuple(Axis(n, *_bounds(node)[n]) for n in node.domain.names)
         return Value(name, node.type.dtype, node.type.rank, axes, True)
+
+    def whole_input(self, node: Node, layout: Layout) -> str:
+        """The array of an input; what may be one point is repeated."""
+        name = cast(str, node.op["name"])
+        if node.op["default"] is None or self.batch is None:
+            return name
+        found = self.writer.scope.find(("whole", name))
+        if found is None:
+            lengths = [
+                self.places.length(Axis(dim.name, *_ends(dim.lower, dim.upper)))
+                for dim in layout.dims
+            ]
+            sizes = [cast(int, size.constant) for size in node.type.shape]
+            lengths += [self.batch, self.writer.ints(*sizes)]
+            shape = self.writer.node("Concat", lengths, "shape", axis=0)
+            wide = self.writer.node("Expand", [name, shape], f"{name}.whole")
+            found = self.writer.once(("whole", name), Value(wide, node.type.dtype))
+        return found.name
 
     def param(self, node: Node) -> Value:
         path = concrete_path(*self.unrolled.points[node.id])
