@@ -4,6 +4,9 @@
     lib/lib<model>.so, lib/lib<model>.a
     lib/pkgconfig/<model>.pc
     lib/cmake/<model>/<model>-config.cmake, <model>-config-version.cmake
+    share/rnnc/<model>/manifest.json, source.rnn, SHA256SUMS
+
+What is in share/ is for `rnnc.load`.
 
 All symbols but the header's are local, so any number of models link into one program. What is left
 undefined is of libc, libm and pthread.
@@ -12,6 +15,7 @@ undefined is of libc, libm and pthread.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,8 +24,8 @@ from safetensors.numpy import save
 from rnnc.passes.stream_steps import Refusal
 from rnnc.plan.plan import Plan
 from rnnc.plan.stream import Stream
-from rnnc.runtime.artifact import Origin
-from rnnc.runtime.manifest import Manifest
+from rnnc.runtime.artifact import Artifact, Origin, members
+from rnnc.runtime.manifest import Manifest, StepPorts
 from rnnc.runtime.memory import Array
 from rnnc.runtime.parameters import arrays, checked
 
@@ -47,10 +51,16 @@ def c_library(
 
     Raises RNN72x for parameters that do not fit and RNN702 for what the C compiler says.
     """
-    about = manifest(plan, target, origin)
     plans = stream if isinstance(stream, Stream) else None
     streamed = None if plans is None else steps(plan, plans, target)
-    refusal = stream.reason if isinstance(stream, Refusal) else ""
+    about = replace(
+        manifest(plan, target, origin),
+        steps=None
+        if streamed is None
+        else StepPorts(streamed.start, streamed.inputs, streamed.outputs),
+        no_steps=stream.reason if isinstance(stream, Refusal) else "",
+        embedded=params is not None,
+    )
     name = about.prefix
     with TemporaryDirectory(prefix="rnnc-") as place:
         folder = Path(place)
@@ -71,14 +81,21 @@ def c_library(
         link_whole(whole, target, shared)
         libraries = {f"lib/{p.name}": p.read_bytes() for p in (shared, static)}
     texts = {
-        f"include/{name}.h": header(about, streamed, refusal, weights is not None),
+        f"include/{name}.h": header(about, streamed),
         f"lib/pkgconfig/{name}.pc": _PKG_CONFIG.format(
             name=name, model=about.model, version=about.rnnc
         ),
         f"lib/cmake/{name}/{name}-config.cmake": _CMAKE.format(name=name),
         f"lib/cmake/{name}/{name}-config-version.cmake": _CMAKE_VERSION.format(version=about.rnnc),
     }
-    return {**libraries, **{path: text.encode() for path, text in texts.items()}}
+    made = Artifact(about, libraries[f"lib/{shared.name}"], origin.source)
+    described = {
+        f"share/rnnc/{name}/{path}": data
+        for path, data in members(made, f"../../../lib/{shared.name}").items()
+        if path != f"../../../lib/{shared.name}"
+    }
+    encoded = {path: text.encode() for path, text in texts.items()}
+    return {**libraries, **encoded, **described}
 
 
 def interface_source(about: Manifest, streamed: Steps | None, weights: Path | None) -> str:

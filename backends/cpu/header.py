@@ -132,14 +132,13 @@ def step_fields(streamed: Steps) -> list[Field]:
 
 def start_fields(streamed: Steps) -> list[Field]:
     """The inputs that decide how a stream begins."""
-    inputs = () if streamed.begin is None else streamed.begin.inputs
-    return _port_fields(inputs, ()) or [
+    return _port_fields(streamed.start, ()) or [
         Field("int64_t unused", "no input decides how a stream begins")
     ]
 
 
-def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: bool) -> str:
-    """`include/<model>.h`; without `streamed` the header says why: `refusal`."""
+def header(manifest: Manifest, streamed: Steps | None) -> str:
+    """`include/<model>.h`; without `streamed` the header says why."""
     name = manifest.prefix
     none = [Field("int64_t unused", "the model has no parameters")]
     text = _HEADER.format(
@@ -155,8 +154,8 @@ def header(manifest: Manifest, streamed: Steps | None, refusal: str, embeds: boo
         call=_members(call_fields(manifest)),
         strides=_wrapped(stride_text(manifest)),
         rows=rows_text(manifest),
-        embedded=_EMBEDDED.format(p=name) if embeds else "",
-        stream=_no_stream(refusal) if streamed is None else _stream(name, streamed),
+        embedded=_EMBEDDED.format(p=name) if manifest.embedded else "",
+        stream=_no_stream(manifest.no_steps) if streamed is None else _stream(name, streamed),
     )
     return "".join(f"{fitted}\n" for line in text.splitlines() for fitted in _fitted(line))
 

@@ -66,6 +66,9 @@ def manifest(plan: Plan, target: CpuTarget, origin: Origin) -> Manifest:
         preparation,
         *weights(plan, target, numbers),
         tuned(plan, target),
+        None,
+        "it was compiled for whole sequences",
+        False,
     )
 
 

@@ -45,6 +45,11 @@ class Steps:
     states: tuple[StateSlot, ...]
 
     @property
+    def start(self) -> tuple[Port, ...]:
+        """The inputs that decide how a stream begins."""
+        return () if self.begin is None else self.begin.inputs
+
+    @property
     def inputs(self) -> tuple[Port, ...]:
         taken = {slot.before for slot in self.states}
         return tuple(port for n, port in enumerate(self.step.inputs) if n not in taken)

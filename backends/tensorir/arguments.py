@@ -1,6 +1,6 @@
 """What a caller passes to a compiled model, and the C text that works with its sizes.
 
-The C interface is documented in rnnc/runtime/manifest.py.
+What stands where in their arguments is said in backends/cpu/entry.py.
 """
 
 from __future__ import annotations

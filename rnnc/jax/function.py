@@ -16,7 +16,8 @@ from rnnc.jax.handler import registered
 from rnnc.jax.primitive import Array
 from rnnc.jax.weights import parameters
 from rnnc.runtime.arguments import only_extent
-from rnnc.runtime.model import Model, thread_count
+from rnnc.runtime.model import Model
+from rnnc.runtime.threads import thread_count
 
 if TYPE_CHECKING:
     from rnnc.analysis.orders import Order

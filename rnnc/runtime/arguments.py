@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,7 +50,7 @@ def collect(
     """Raises RNN731 for missing or unknown inputs, RNN732 for shapes, RNN733 for dtypes and RNN734
     for lengths; all inputs that are wrong are reported at once. Ranges are left to the library.
     """
-    _check_names(manifest, given)
+    check_names(manifest.inputs, given)
     wrong: list[Diagnostic] = []
     found: dict[str, Array] = {}
     for port in manifest.inputs:
@@ -65,7 +65,7 @@ def collect(
     known = _extents(manifest, ports, found, extents)
     batch = int(found[ports[0].name].shape[len(ports[0].dims)]) if ports else 1
     for port in ports:
-        misfit = _misfit(port, found[port.name], known, batch, batch_first)
+        misfit = misfit_of(port, found[port.name], known, batch, batch_first)
         if misfit is not None:
             wrong.append(Diagnostic("RNN732", misfit))
     if wrong:
@@ -135,8 +135,9 @@ def _within_int32(port: Port, array: Array) -> Array:
 # ---- all inputs -------------------------------------------------------------------------------
 
 
-def _check_names(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> None:
-    names = [port.name for port in manifest.inputs]
+def check_names(ports: Sequence[Port], given: Mapping[str, npt.ArrayLike]) -> None:
+    """Whether these are the inputs, and all that have no default. Raises RNN731."""
+    names = [port.name for port in ports]
     wrong: list[Diagnostic] = []
     for name in given:
         if name not in names:
@@ -144,7 +145,7 @@ def _check_names(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> None
             listed = ", ".join(names) or "none"
             hint = f"did you mean '{close[0]}'?" if close else f"inputs: {listed}"
             wrong.append(Diagnostic("RNN731", f"the model has no input '{name}'", hints=(hint,)))
-    for port in manifest.inputs:
+    for port in ports:
         if port.name not in given and port.default is None:
             message = f"input '{port.name}' is missing: {shape_text(port)}"
             wrong.append(Diagnostic("RNN731", message))
@@ -187,7 +188,7 @@ def _extents(
     return {name: known[name] for name in manifest.extents}
 
 
-def _misfit(
+def misfit_of(
     port: Port, array: Array, extents: Mapping[str, int], batch: int, batch_first: bool
 ) -> str | None:
     """What is wrong with an array's shape."""

@@ -1,7 +1,8 @@
 """What `rnnc compile` writes: library, manifest and source, as one `.rnnlib` file or a directory.
 
 The file is a zip archive of what the directory holds. SHA256SUMS is as `sha256sum` writes it, so
-`sha256sum -c SHA256SUMS` tells whether a directory is whole.
+`sha256sum -c SHA256SUMS` tells whether a directory is whole. A C library has all but the library
+itself in its share/rnnc/<model>.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rnnc.version import VERSION
 
 SUFFIX = ".rnnlib"
 MANIFEST, LIBRARY, SOURCE, SUMS = "manifest.json", "model.so", "source.rnn", "SHA256SUMS"
-_SUMMED = (MANIFEST, LIBRARY, SOURCE)
+_SHARE = Path("share") / "rnnc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +46,16 @@ class Artifact:
 
 def write(path: Path, artifact: Artifact) -> None:
     """Makes `path` the artifact, whole or not at all: a file if it ends in .rnnlib."""
-    members = {
-        MANIFEST: artifact.manifest.to_json().encode(),
-        LIBRARY: artifact.library,
-        SOURCE: artifact.source.encode(),
-    }
-    members[SUMS] = _sums(members).encode()
+    made = members(artifact, LIBRARY)
     if path.suffix == SUFFIX:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in members.items():
+            for name, data in made.items():
                 archive.writestr(_entry(name), data)
         write_bytes(path, buffer.getvalue())
         return
     with replacing_directory(path, MANIFEST) as folder:
-        for name, data in members.items():
+        for name, data in made.items():
             (folder / name).write_bytes(data)
 
 
@@ -68,17 +64,27 @@ def read(path: Path) -> Artifact:
 
     Raises RNN711 if it is missing or damaged, RNN712 if it was made by another version of rnnc.
     """
-    members = _members(path)
+    found = _read(path)
     # Before anything else: another version may lay out all the rest differently.
-    _check_version(path, members[MANIFEST])
-    if members[SUMS].decode(errors="replace") != _sums(members):
+    _check_version(path, found[MANIFEST])
+    sums = found.pop(SUMS)
+    if sums.decode(errors="replace") != _sums(found):
         raise damaged(path, f"its files are not those that {SUMS} lists")
+    text, library, source = found.values()
     try:
-        manifest = Manifest.from_json(members[MANIFEST].decode())
-        source = members[SOURCE].decode()
+        return Artifact(Manifest.from_json(text.decode()), library, source.decode())
     except ValueError as error:
         raise damaged(path, f"its {MANIFEST} cannot be understood: {error}") from error
-    return Artifact(manifest, members[LIBRARY], source)
+
+
+def members(artifact: Artifact, library: str) -> dict[str, bytes]:
+    """The files of an artifact by name, the library under that of `library`."""
+    found = {
+        MANIFEST: artifact.manifest.to_json().encode(),
+        library: artifact.library,
+        SOURCE: artifact.source.encode(),
+    }
+    return {**found, SUMS: _sums(found).encode()}
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -88,15 +94,21 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _sums(members: Mapping[str, bytes]) -> str:
-    return "".join(f"{hashlib.sha256(members[name]).hexdigest()}  {name}\n" for name in _SUMMED)
+def _sums(files: Mapping[str, bytes]) -> str:
+    return "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
 
 
-def _members(path: Path) -> dict[str, bytes]:
-    names = (*_SUMMED, SUMS)
+def _read(path: Path) -> dict[str, bytes]:
+    """Manifest, library, source and sums, by the names of the sums."""
+    names = (MANIFEST, LIBRARY, SOURCE, SUMS)
     if not path.exists():
         raise damaged(path, "there is no such file")
     try:
+        if path.suffix == ".so":
+            folder = path.parent.parent / _SHARE / path.stem.removeprefix("lib")
+            return _read_c_library(folder)
+        if path.is_dir() and (path / _SHARE).is_dir():
+            return _read_c_library(_only_model(path))
         if path.is_dir():
             return {name: (path / name).read_bytes() for name in names}
         if not zipfile.is_zipfile(path):
@@ -112,6 +124,20 @@ def _members(path: Path) -> dict[str, bytes]:
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         # NotImplementedError (an odd compression) and what passwords raise are RuntimeErrors.
         raise damaged(path, f"it is damaged: {error}") from error
+
+
+def _read_c_library(folder: Path) -> dict[str, bytes]:
+    names = (MANIFEST, f"../../../lib/lib{folder.name}.so", SOURCE, SUMS)
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def _only_model(path: Path) -> Path:
+    """The folder of the one model of which a C library is installed in `path`."""
+    found = sorted((path / _SHARE).iterdir())
+    if len(found) != 1:
+        named = ", ".join(f"lib/lib{folder.name}.so" for folder in found) or "none"
+        raise damaged(path, f"it has several libraries, name one: {named}")
+    return found[0]
 
 
 def _check_version(path: Path, text: bytes) -> None:

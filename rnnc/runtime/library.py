@@ -6,10 +6,12 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.manifest import Manifest
@@ -22,7 +24,7 @@ _pool_lock = Lock()
 _pool: tuple[ctypes.CDLL, int] | None = None
 
 # Of the statuses of the C interface, those that a caller of Python can be guilty of.
-_CODES = {1: "RNN712", 3: "RNN725", 5: "RNN734", 6: "RNN733", 8: "RNN736"}
+_CODES = {1: "RNN712", 3: "RNN725", 5: "RNN734", 6: "RNN733", 8: "RNN736", 9: "RNN738"}
 
 
 class Handle:
@@ -32,6 +34,17 @@ class Handle:
     def __init__(self, library: Library, address: int) -> None:
         self.library, self.address = library, address
         weakref.finalize(self, library.free, address).atexit = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFunctions:
+    """As the header declares them, without the model's name."""
+
+    size: ctypes._NamedFuncPointer
+    init: ctypes._NamedFuncPointer
+    reset: ctypes._NamedFuncPointer
+    copy: ctypes._NamedFuncPointer
+    step: ctypes._NamedFuncPointer
 
 
 class Library:
@@ -74,6 +87,13 @@ class Library:
         found = ctypes.cast(self.functions[f"{self.manifest.prefix}_{name}"], ctypes.c_void_p)
         return found.value or 0
 
+    def load_embedded(self) -> Handle:
+        """A model from the weights that are in the library."""
+        model = ctypes.c_void_p()
+        load = self._function("load_embedded", ctypes.c_int, ctypes.c_uint64, ctypes.c_void_p)
+        self.check(load(self.manifest.interface, ctypes.byref(model)))
+        return Handle(self, model.value or 0)
+
     def create(self, parameters: Sequence[Array]) -> Handle:
         """A model from an array for each path, row-major, of the dtypes that kernels take.
 
@@ -81,9 +101,7 @@ class Library:
         """
         pointers = (ctypes.c_int64 * len(parameters))(*map(address, parameters))
         model = ctypes.c_void_p()
-        code = self._create(self.manifest.interface, bytes(pointers), ctypes.byref(model))
-        if code:
-            self.fail(code)
+        self.check(self._create(self.manifest.interface, bytes(pointers), ctypes.byref(model)))
         return Handle(self, model.value or 0)
 
     @property
@@ -95,18 +113,32 @@ class Library:
     def workspace_size(self, words: bytes) -> int:
         """How many bytes of workspace a call wants."""
         found: int = self._workspace_size(words)
-        if found < 0:
-            self.fail(-found)
+        self.check(-min(found, 0))
         return found
 
     def forward(self, model: Handle, words: bytes) -> None:
         """Runs a call."""
         code = self._forward(model.address, words)
         if code:
-            self.fail(code)
+            self.check(code)
 
-    def fail(self, code: int) -> NoReturn:
-        """Raises what the library says of its last error."""
+    @cached_property
+    def streams(self) -> StreamFunctions:
+        """What a stream needs, of a library that has streams."""
+        pointer, size, words = ctypes.c_void_p, ctypes.c_int64, ctypes.c_char_p
+        made = (size, pointer)  # how much memory there is, and a place for the stream
+        return StreamFunctions(
+            self._function("stream_size", size, size),
+            self._function("stream_init", ctypes.c_int, pointer, size, words, pointer, *made),
+            self._function("stream_reset", ctypes.c_int, pointer, pointer, size, words),
+            self._function("stream_copy", ctypes.c_int, pointer, pointer, *made),
+            self._function("step", ctypes.c_int, pointer, pointer, words),
+        )
+
+    def check(self, code: int) -> None:
+        """Raises what the library says of its last error, unless there was none."""
+        if not code:
+            return
         text = self._error().decode(errors="replace")
         if code not in _CODES:
             raise RuntimeError(f"the compiled library failed with code {code}: {text}")

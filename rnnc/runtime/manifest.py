@@ -133,6 +133,15 @@ class Preparation:
 
 
 @dataclass(frozen=True, slots=True)
+class StepPorts:
+    """What a stream takes and gives at each step, and the inputs that decide how it begins."""
+
+    start: tuple[Port, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TargetInfo:
     """What the library was made for: LLVM's names; `features` must be in the loading processor."""
 
@@ -150,6 +159,8 @@ class Manifest:
 
     Stored arrays are numbered: the parameters, then the results of the preparation. A call takes
     those of `weights`, and `packs`. `tuned` says which products are tiled as `rnnc tune` found.
+    Without `steps` the library has no streams, and `no_steps` says why. `embedded`: weights are in
+    it.
     """
 
     abi: int
@@ -170,6 +181,9 @@ class Manifest:
     weights: tuple[int, ...]
     packs: tuple[Pack, ...]
     tuned: tuple[str, ...]
+    steps: StepPorts | None
+    no_steps: str
+    embedded: bool
 
     @property
     def stored(self) -> tuple[ParameterSpec | Prepared, ...]:

@@ -7,10 +7,7 @@ y = network(x=x)["y"]
 
 from __future__ import annotations
 
-import operator
-import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +18,14 @@ from rnnc.runtime import artifact
 from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
 from rnnc.runtime.artifact import Artifact, check_processor
 from rnnc.runtime.frame import Frame, Key, layout_key
-from rnnc.runtime.library import Library
+from rnnc.runtime.library import Handle, Library
 from rnnc.runtime.manifest import Manifest
 from rnnc.runtime.memory import ARENAS, Array, address
 from rnnc.runtime.parameters import arrays, checked
 from rnnc.runtime.ports import batch_last, shape_text
 from rnnc.runtime.sequences import cut, gather, scatter
+from rnnc.runtime.stream import Stream
+from rnnc.runtime.threads import thread_count
 
 _FRAMES = 64  # layouts that a bound model remembers
 
@@ -91,16 +90,20 @@ class Model:
 
         return random_parameters(self.manifest, seed)
 
-    def bind(self, params: Mapping[str, npt.ArrayLike] | str | Path) -> BoundModel:
-        """The model with weights: arrays by path, or a .npz or .safetensors file.
+    def bind(self, params: Mapping[str, npt.ArrayLike] | str | Path | None = None) -> BoundModel:
+        """The model with weights: arrays by path, a .npz or .safetensors file, or, with neither,
+        those that are in the library.
 
         One array may hold all points of static dims, in leading axes, by the path without brackets.
         Checks all of them, computes what they alone decide and packs the weights, once; later
         changes to the arrays have no effect. Raises DiagnosticError (RNN72x, RNN791) with every
         mistake.
         """
-        given = params if isinstance(params, Mapping) else read_arrays(Path(params))
-        return BoundModel(self, given)
+        if params is None and self.manifest.embedded:
+            return BoundModel(self, self.library.load_embedded())
+        given = read_arrays(Path(params)) if isinstance(params, str | Path) else params or {}
+        found = arrays(self.manifest, checked(self.manifest, given))
+        return BoundModel(self, self.library.create(found))
 
     def save(self, path: str | Path) -> None:
         """Writes the artifact: a file if the path ends in .rnnlib, else a directory."""
@@ -115,9 +118,8 @@ class Model:
 class BoundModel:
     """A model with its weights, packed. Immutable: any number of threads may call it at once."""
 
-    def __init__(self, model: Model, params: Mapping[str, npt.ArrayLike]) -> None:
-        self.model = model
-        self.handle = model.library.create(arrays(model.manifest, checked(model.manifest, params)))
+    def __init__(self, model: Model, handle: Handle) -> None:
+        self.model, self.handle = model, handle
         self._frames: dict[Key, Frame] = {}
 
     def __call__(
@@ -172,6 +174,14 @@ class BoundModel:
             return self._checked(inputs, lengths, resets, extents or {}, count, batch_first, key)
         except MemoryError as reason:
             raise error("RNN736", f"not enough memory for this call: {reason}") from reason
+
+    def stream(self, batch: int = 1, **start: npt.ArrayLike) -> Stream:
+        """A sequence of each of `batch` rows that comes one step at a time; `start` are the inputs
+        that decide how it begins.
+
+        Raises RNN738 for a library without streams, RNN73x for arguments that do not fit.
+        """
+        return Stream.of(self.handle, batch, start)
 
     def _checked(
         self,
@@ -247,24 +257,3 @@ class BoundModel:
                     raise error("RNN734", f"{message}: '{variable}' is cut before its end")
                 return True
         return False
-
-
-@cache
-def processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def thread_count(threads: int | None) -> int:
-    """How many threads a call may have. Raises RNN737."""
-    if threads is None:
-        return processors()
-    try:
-        count = operator.index(threads)
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise error("RNN737", f"threads must be an int and at least 1, not {threads!r}")
-    return min(count, 2**31 - 1)

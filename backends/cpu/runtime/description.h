@@ -90,7 +90,7 @@ typedef struct rnnc_port {
   const int64_t *factors[2];   /* of each extent in them */
 } rnnc_port;
 
-/* An entry point; its pointers and sizes stand in the order that rnnc/runtime/manifest.py gives. */
+/* An entry point; its pointers and sizes stand in the order that backends/cpu/entry.py gives. */
 typedef struct rnnc_program {
   int32_t (*run)(const rnnc_runtime *, int32_t, void *const *, const int64_t *);
   int64_t (*workspace)(const int64_t *);
