@@ -1,4 +1,5 @@
-"""Calls from C: what a call costs besides its work, and steps of an LSTM against ONNX Runtime.
+"""Calls from C: what a call costs besides its work, and steps of an LSTM against ONNX Runtime, from
+C and as an operator inside of it.
 
 python benchmarks/streaming.py [H]
 """
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -27,6 +29,16 @@ model one{X, H}:
     h[-1] = h0
     c[-1] = c0
     output y[t] = h[t]
+
+model stateful{X, H}:
+    dim t in 0..T
+    input x[t]: [X], h0, c0: [H]
+    h[t], c[t] = lstm{H}(x[t], h[t-1], c[t-1])
+    h[-1] = h0
+    c[-1] = c0
+    output y[t] = h[t]
+    output hn = h[T-1]
+    output cn = c[T-1]
 
 model tiny{H}:
     dim t in 0..T
@@ -54,17 +66,32 @@ def main() -> None:
         options = [f"-I{folder / 'include'}", "-lpthread", "-lm", "-o", str(program)]
         subprocess.run(["cc", "-O2", *map(str, sources), *options], check=True)
         subprocess.run([program, folder / "weights.safetensors"], check=True)
-    peer(width)
+        inside = Compilation(source, Request("stateful", {"X": width, "H": width}))
+        peers(inside, width, folder)
 
 
-def peer(width: int) -> None:
-    """ONNX Runtime's LSTM on one thread, step by step on arrays that are bound once, and whole."""
+def peers(inside: Compilation, width: int, folder: Path) -> None:
+    """ONNX Runtime's LSTM and ours as an operator, on one thread each."""
     try:
         import onnxruntime
-        from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
+
+        models = {"ONNX Runtime": lstm(width), "our operator in it": inside.onnx(None, True)}
     except ImportError:
         print("onnx and onnxruntime are not installed")
         return
+    library = folder / "stateful.ort.so"
+    library.write_bytes(inside.ort_operator())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.register_custom_ops_library(str(library))
+    for name, model in models.items():
+        measure(name, onnxruntime.InferenceSession(model, options), width)
+
+
+def lstm(width: int) -> bytes:
+    """A model of ONNX's LSTM with the inputs and outputs of `stateful`, an axis more in each."""
+    from onnx import TensorProto, ValueInfoProto, helper, numpy_helper
+
     random = np.random.default_rng(0)
     shapes = {"W": (1, 4 * width, width), "R": (1, 4 * width, width), "B": (1, 8 * width)}
     weights = [
@@ -85,23 +112,28 @@ def peer(width: int) -> None:
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return bytes(model.SerializeToString())
 
+
+def measure(name: str, session: Any, width: int) -> None:
+    """Step by step on arrays that are bound once, and whole."""
+    from onnxruntime import OrtValue
+
+    one: dict[str, int] = {"T": 1, "batch": 1}
     binding = session.io_binding()
-    for name in ("x", "h0", "c0"):
-        array = np.zeros(state, np.float32)
-        binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    for name, shape in (("y", (1, *state)), ("hn", state), ("cn", state)):
-        array = np.zeros(shape, np.float32)
-        binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    whole = {name: np.zeros(state, np.float32) for name in ("h0", "c0")}
+    ports = {entry.name: entry.shape for entry in (*session.get_inputs(), *session.get_outputs())}
+    for port, shape in ports.items():
+        array = np.zeros([one.get(size, size) for size in shape], np.float32)
+        bind = binding.bind_ortvalue_input if port in ("x", "h0", "c0") else None
+        (bind or binding.bind_ortvalue_output)(port, OrtValue.ortvalue_from_numpy(array))
+    whole = {
+        port: np.zeros([one.get(n, n) for n in ports[port]], np.float32) for port in ("h0", "c0")
+    }
     whole["x"] = np.zeros((STEPS, 1, width), np.float32)
     step = min(timed(lambda: session.run_with_iobinding(binding), STEPS) for _ in range(ROUNDS))
     sequence = min(timed(lambda: session.run(None, whole), 1) for _ in range(ROUNDS))
-    print(f"{'step of ONNX Runtime':28} {step:8.3f} us")
-    print(f"{'its whole sequence':28} {sequence:8.3f} us")
+    print(f"{f'step of {name}':28} {step:8.3f} us")
+    print(f"{f'{STEPS} steps of it':28} {sequence:8.3f} us")
 
 
 def timed(call: object, count: int) -> float:

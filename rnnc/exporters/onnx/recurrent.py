@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recurrent:
     """One direction: the members of the cycle, the loop that they make, and what they compute.
 
@@ -59,25 +59,31 @@ def find_recurrents(
     """The cycles that are operators; two directions that can be computed at once are together."""
     constants = Constants(export.graph, export.array)
     single = [found for part in cycles if (found := _recurrent(export.graph, part, constants))]
+    pairs = _joinable(export.graph, _directions(single))
+    joined = {one.members for pair in pairs for one in pair}
+    return [*pairs, *((one,) for one in single if one.members not in joined)]
+
+
+def _directions(single: Sequence[Recurrent]) -> list[tuple[Recurrent, ...]]:
+    """Forward and reverse ones that are alike, each in one pair at most."""
     pairs: list[tuple[Recurrent, ...]] = []
-    left = dict.fromkeys(one.members for one in single)
-    for place, one in enumerate(single):
-        for other in single[place + 1 :]:
-            if one.members in left and other.members in left and one.is_reverse_of(other):
-                pair = (one, other) if one.loop.forward else (other, one)
-                if _can_be_joined(export.graph, [*pairs, pair]):
-                    pairs.append(pair)
-                    del left[one.members], left[other.members]
-    return [*pairs, *((one,) for one in single if one.members in left)]
+    left = [one for one in single if not one.loop.forward]
+    for one in single:
+        other = next((other for other in left if one.is_reverse_of(other)), None)
+        if other is not None:
+            left.remove(other)
+            pairs.append((one, other))
+    return pairs
 
 
-def _can_be_joined(graph: Graph, pairs: Sequence[tuple[Recurrent, ...]]) -> bool:
-    """Whether nothing stands between the directions of any pair."""
+def _joinable(graph: Graph, pairs: Sequence[tuple[Recurrent, ...]]) -> list[tuple[Recurrent, ...]]:
+    """The pairs that can be computed at once, because nothing stands between their directions."""
+    if not pairs:
+        return []
     together = [(one.members[0], other.members[0]) for one, other in pairs]
-    whole = {frozenset((*one.members, *other.members)) for one, other in pairs}
     names = [node.id for node in graph.nodes]
     found = {frozenset(part) for part, _ in components(graph, names, (), together)}
-    return whole <= found
+    return [pair for pair in pairs if frozenset(m for one in pair for m in one.members) in found]
 
 
 def _recurrent(graph: Graph, members: tuple[str, ...], constants: Constants) -> Recurrent | None:
