@@ -325,9 +325,9 @@ class Compilation:
 
     def load(self) -> Model:
         """The compiled model, ready to be called."""
-        from rnnc.runtime.model import Model
+        from rnnc.runtime.model import opened
 
-        return Model(self.artifact)
+        return opened(self.artifact)
 
 
 def run_passes(

@@ -61,8 +61,14 @@ class CudaBackend:
         return compile_cuda(source, form, chosen)
 
     def build(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Artifact:
-        """Raises RNN701: what runs on a GPU is no library of the CPU's runtime."""
-        raise _for_cpus_only("a .rnnlib")
+        """The shared library, for rnnc.runtime.cuda. Raises RNN702 without nvcc."""
+        from rnnc.runtime.artifact import Artifact
+
+        from .manifest import manifest
+
+        code = self.emit(plan, variant, "so")
+        assert isinstance(code, bytes)
+        return Artifact(manifest(plan, architectures(variant), origin), code, origin.source)
 
     def c_library(
         self,
@@ -73,7 +79,7 @@ class CudaBackend:
         params: Mapping[str, Array] | None,
         tuned: bool,
     ) -> dict[str, bytes]:
-        """Raises RNN701, as `build`."""
+        """Raises RNN701: C calls what `emit` makes."""
         raise _for_cpus_only("a C library")
 
     def manifest(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Manifest:
@@ -85,7 +91,7 @@ class CudaBackend:
         raise _for_cpus_only("an operator of ONNX Runtime")
 
     def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
-        """Raises RNN701, as `build`."""
+        """Raises RNN701: nothing is searched for GPUs."""
         raise _for_cpus_only("tuned")
 
 

@@ -24,6 +24,7 @@ from rnnc.version import VERSION
 
 SUFFIX = ".rnnlib"
 MANIFEST, LIBRARY, SOURCE, SUMS = "manifest.json", "model.so", "source.rnn", "SHA256SUMS"
+CUDA = "nvptx64-nvidia-cuda"  # LLVM's triple of what runs on NVIDIA's GPUs
 _SHARE = Path("share") / "rnnc"
 
 

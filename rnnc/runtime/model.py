@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rnnc.arrays import read_arrays
 from rnnc.runtime import artifact
 from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
-from rnnc.runtime.artifact import Artifact, check_processor
+from rnnc.runtime.artifact import CUDA, Artifact, check_processor
 from rnnc.runtime.frame import Frame, Key, layout_key
 from rnnc.runtime.library import Handle, Library
 from rnnc.runtime.manifest import Manifest
@@ -31,8 +31,17 @@ _FRAMES = 64  # layouts that a bound model remembers
 
 
 def load(path: Path) -> Model:
-    """The model of an artifact, checked before anything of it runs. Raises RNN711 to RNN713."""
-    return Model(artifact.read(path))
+    """The model of an artifact, checked before anything of it runs. Raises RNN711 to RNN713 and RNN751."""
+    return opened(artifact.read(path))
+
+
+def opened(artifact: Artifact) -> Model:
+    """The model of an artifact in memory, for the kind of processor that it was made for."""
+    if artifact.manifest.target.triple == CUDA:
+        from rnnc.runtime.cuda.model import CudaModel
+
+        return CudaModel(artifact)
+    return Model(artifact)
 
 
 class Model:

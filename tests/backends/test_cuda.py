@@ -16,7 +16,7 @@ from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.signature import param_signature
-from rnnc.runtime.memory import Arenas
+from rnnc.runtime.cuda.memory import Arena
 from tests.backends.emulation import compiler, emulated
 from tests.cells.test_compiled import compare, compilation, single
 from tests.oracles.arrays import Array
@@ -35,7 +35,7 @@ needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler 
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 
 
-class Poisoned(Arenas):
+class Poisoned(Arena):
     """Workspaces full of NaN: what was computed before is not there by chance."""
 
     def get(self, size: int) -> int:
@@ -46,7 +46,7 @@ class Poisoned(Arenas):
 
 @pytest.fixture(autouse=True)
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnc.runtime.model.ARENAS", Poisoned())
+    monkeypatch.setattr("rnnc.runtime.cuda.model.Arena", Poisoned)
 
 
 def check(case: Case, change: tuple[str, str] | None = None) -> None:

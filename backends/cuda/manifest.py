@@ -1,0 +1,21 @@
+"""What the runtime must know of a plan compiled for GPUs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rnnc.plan.plan import Plan
+from rnnc.runtime.artifact import CUDA, Origin
+from rnnc.runtime.manifest import Manifest, TargetInfo
+
+from ..cpu.manifest import manifest as cpu_manifest
+from ..cpu.target import host
+from .layout import LANES
+
+
+def manifest(plan: Plan, architectures: tuple[str, ...], origin: Origin) -> Manifest:
+    """Arrays are laid out as for a processor whose vectors are as wide as a warp."""
+    made = cpu_manifest(plan, replace(host(), vector_bytes=4 * LANES), origin)
+    latest = architectures[-1].replace("sm_", "compute_")  # its PTX serves later ones
+    target = TargetInfo(CUDA, ",".join(architectures), (*architectures, latest))
+    return replace(made, target=target)

@@ -1,0 +1,68 @@
+"""A library of kernels for GPUs in this process: its entry points, which launch them.
+
+    int32_t rnnc_forward(cudaStream_t stream, int32_t, void *const *pointers, const int64_t *sizes);
+    int64_t rnnc_forward_workspace(const int64_t *sizes);
+
+and `rnnc_prepare` likewise (backends/cuda/program.py).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.runtime.cuda.cudart import Cuda
+
+
+class Library:
+    """Never unloaded. Raises RNN713 where the system's loader refuses it."""
+
+    def __init__(self, code: bytes, has_preparation: bool) -> None:
+        # The system loads libraries from files; once loaded, the file may go.
+        try:
+            with TemporaryDirectory(prefix="rnnc-") as folder:
+                path = Path(folder) / "model.so"
+                path.write_bytes(code)
+                self.functions = ctypes.CDLL(str(path))
+            self.cuda = Cuda(self.functions)
+            self.forward = Entry(self.functions, "rnnc_forward")
+            self.prepare = Entry(self.functions, "rnnc_prepare") if has_preparation else None
+        except (OSError, AttributeError) as error:
+            raise _refused(error) from error
+
+
+class Entry:
+    """An entry point: `rnnc_NAME` and `rnnc_NAME_workspace` of a library."""
+
+    def __init__(self, library: ctypes.CDLL, name: str) -> None:
+        self._run = library[name]
+        self._run.restype = ctypes.c_int32
+        self._run.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
+        self._workspace = library[f"{name}_workspace"]
+        self._workspace.restype = ctypes.c_int64
+        self._workspace.argtypes = [ctypes.c_void_p]
+
+    def workspace(self, sizes: ctypes.Array[ctypes.c_int64]) -> int:
+        """How many bytes of workspace a call of these sizes wants."""
+        found: int = self._workspace(sizes)
+        return found
+
+    def __call__(
+        self, stream: int, pointers: Sequence[int], sizes: ctypes.Array[ctypes.c_int64]
+    ) -> int:
+        """Launches it, on the current device; returns CUDA's error or 0."""
+        given = (ctypes.c_void_p * len(pointers))(*pointers)
+        code: int = self._run(stream, 0, given, sizes)
+        return code
+
+
+def _refused(error: Exception) -> DiagnosticError:
+    message = f"the system cannot load the compiled library: {error}"
+    hints = (
+        "it needs CUDA's runtime, libcudart, of the version that it was made with: import torch"
+        " first, which brings one along, or name its folder in LD_LIBRARY_PATH",
+    )
+    return DiagnosticError([Diagnostic("RNN713", message, hints=hints)])

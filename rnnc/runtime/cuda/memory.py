@@ -1,0 +1,65 @@
+"""Memory of a GPU that the runtime itself asks for: weights, and room for calls from the host."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnc.runtime.cuda.cudart import Cuda
+from rnnc.runtime.memory import Array, address
+
+ALIGNMENT = 256  # of every array, as cudaMalloc aligns
+
+
+class Block:
+    """So many bytes on the current device, given back with the last reference."""
+
+    def __init__(self, cuda: Cuda, size: int) -> None:
+        self.address = cuda.allocate(max(size, ALIGNMENT))
+        self.size = size
+        weakref.finalize(self, cuda.free, self.address).atexit = False
+
+
+class Resident:
+    """Arrays in one block of device memory, copied there once."""
+
+    def __init__(self, cuda: Cuda, arrays: Sequence[Array]) -> None:
+        offsets, size = placed([array.nbytes for array in arrays])
+        self._block = Block(cuda, size)
+        self.addresses = [self._block.address + offset for offset in offsets]
+        for array, place in zip(arrays, self.addresses, strict=True):
+            if array.nbytes:
+                contiguous = np.ascontiguousarray(array)
+                cuda.upload(place, address(contiguous), array.nbytes, 0)
+
+
+class Arena:
+    """One growing block. What was handed out stays valid: graphs go on using it."""
+
+    def __init__(self, cuda: Cuda) -> None:
+        self._cuda = cuda
+        self._blocks: list[Block] = []
+
+    def fits(self, size: int) -> bool:
+        """Whether nothing has to be asked for."""
+        return bool(self._blocks) and size <= self._blocks[-1].size
+
+    def get(self, size: int) -> int:
+        """The address of at least so many bytes."""
+        if not self.fits(size):
+            # Twice as large as the last at least: all blocks together stay below two of the last.
+            least = 2 * self._blocks[-1].size if self._blocks else 4096
+            self._blocks.append(Block(self._cuda, max(size, least)))
+        return self._blocks[-1].address
+
+
+def placed(sizes: Sequence[int]) -> tuple[list[int], int]:
+    """Where things of these sizes begin, one behind the other, and where the last ends."""
+    offsets: list[int] = []
+    end = 0
+    for size in sizes:
+        offsets.append(end)
+        end += -(-size // ALIGNMENT) * ALIGNMENT
+    return offsets, end

@@ -1,0 +1,73 @@
+// CUDA's runtime for one GPU that is host memory, as far as rnnc.runtime.cuda calls it. What it does
+// is counted, and the environment sets what it says of the GPU (tests/backends/emulation.py).
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+namespace gpu {
+struct counts {
+  int64_t allocated, freed, copies, clears, waits;
+  void *stream;  // of the last copy or clear
+};
+static inline int64_t setting(const char *name, int64_t otherwise) {
+  const char *text = std::getenv(name);
+  return text ? std::atoll(text) : otherwise;
+}
+}  // namespace gpu
+
+extern "C" {
+gpu::counts rnnc_test_counts = {};
+
+int cudaGetDeviceCount(int *count) {
+  *count = gpu::setting("RNNC_EMULATOR_DEVICES", 1);
+  return *count ? 0 : gpu::setting("RNNC_EMULATOR_NO_DEVICE", 100);
+}
+int cudaGetDevice(int *device) {
+  *device = 0;
+  return 0;
+}
+int cudaSetDevice(int device) { return device ? 101 : 0; }
+int cudaDeviceGetAttribute(int *value, int attribute, int device) {
+  const int64_t capability = gpu::setting("RNNC_EMULATOR_CAPABILITY", 90);
+  *value = attribute == 75   ? capability / 10
+           : attribute == 76 ? capability % 10
+           : attribute == 95 ? !std::getenv("RNNC_EMULATOR_ALONE")
+                             : 1;
+  return 0;
+}
+const char *cudaGetErrorString(int code) {
+  return code == 100 ? "no CUDA-capable device is detected" : "an error of the emulator's";
+}
+int cudaMalloc(void **address, size_t size) {
+  if ((int64_t)size > gpu::setting("RNNC_EMULATOR_MEMORY", INT64_MAX)) return 2;
+  ++rnnc_test_counts.allocated;
+  *address = std::aligned_alloc(256, (size + 255) / 256 * 256);
+  std::memset(*address, 0xFF, size);  // NaN: nothing is there by chance
+  return 0;
+}
+int cudaFree(void *address) {
+  ++rnnc_test_counts.freed;
+  std::free(address);
+  return 0;
+}
+int cudaMemcpyAsync(void *target, const void *source, size_t size, int, void *stream) {
+  ++rnnc_test_counts.copies;
+  rnnc_test_counts.stream = stream;
+  std::memcpy(target, source, size);
+  return 0;
+}
+int cudaMemsetAsync(void *target, int value, size_t size, void *stream) {
+  ++rnnc_test_counts.clears;
+  rnnc_test_counts.stream = stream;
+  std::memset(target, value, size);
+  return 0;
+}
+int cudaStreamSynchronize(void *stream) {
+  ++rnnc_test_counts.waits;
+  return 0;
+}
+int cudaStreamIsCapturing(void *stream, int *capturing) {
+  *capturing = gpu::setting("RNNC_EMULATOR_CAPTURING", 0);
+  return 0;
+}
+}
