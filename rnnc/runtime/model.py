@@ -31,7 +31,10 @@ _FRAMES = 64  # layouts that a bound model remembers
 
 
 def load(path: Path) -> Model:
-    """The model of an artifact, checked before anything of it runs. Raises RNN711 to RNN713 and RNN751."""
+    """The model of an artifact, checked before anything of it runs.
+
+    Raises RNN711 to RNN713, and RNN751 for a model of GPUs where there is none.
+    """
     return opened(artifact.read(path))
 
 

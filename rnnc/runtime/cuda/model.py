@@ -27,6 +27,7 @@ from rnnc.runtime.model import BoundModel, Model
 from rnnc.runtime.parameters import Points, checked
 from rnnc.runtime.ports import axes_of_extents, batch_before, grid_shape
 from rnnc.runtime.sequences import cut, gather, scatter
+from rnnc.runtime.stream import Stream
 
 
 class CudaModel(Model):
@@ -38,13 +39,15 @@ class CudaModel(Model):
         self.code.cuda.device_count()
 
     def bind(
-        self, params: Mapping[str, npt.ArrayLike] | str | Path, device: int | None = None
+        self,
+        params: Mapping[str, npt.ArrayLike] | str | Path | None = None,
+        device: int | None = None,
     ) -> CudaBoundModel:
         """The model with weights in the memory of a GPU, by default the current one.
 
         As for a model of the CPU; raises RNN712 as well, for a GPU that it was not made for.
         """
-        given = params if isinstance(params, Mapping) else read_arrays(Path(params))
+        given = read_arrays(Path(params)) if isinstance(params, str | Path) else params or {}
         cuda = self.code.cuda
         chosen = cuda.current_device() if device is None else device
         self._check_device(chosen)
@@ -138,6 +141,11 @@ class CudaBoundModel(BoundModel):
             name: np.ascontiguousarray(batch_before(ports[name], array))
             for name, array in found.items()
         }
+
+    def stream(self, batch: int = 1, **start: npt.ArrayLike) -> Stream:
+        """Raises RNN738: libraries for GPUs have no functions for single steps."""
+        message = f"'{self.model.manifest.model}' runs on a GPU, where there are no streams"
+        raise error("RNN738", message, "compile it for the CPU:  --target cpu")
 
     def _sequences(
         self, arguments: Arguments, resets: npt.ArrayLike, batch_first: bool
