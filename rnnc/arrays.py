@@ -1,4 +1,4 @@
-"""Named arrays in files: `.npz` and `.safetensors` are read, `.npz` is written.
+"""Named arrays in files: `.npz` and `.safetensors`.
 
 Raises RNN791 for a file that cannot be read, RNN792 for one that cannot be written. Nothing in a
 file is ever executed: pickled objects are refused.
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rnnc.atomic import replacing_file
+from rnnc.atomic import replacing_file, write_bytes
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
 Array = npt.NDArray[np.generic]
@@ -30,7 +30,15 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Makes `path` an uncompressed `.npz`, whole or not at all."""
+    """Makes `path` a `.safetensors` file, if it is called so, else an uncompressed `.npz`; whole or
+    not at all."""
+    if path.suffix == ".safetensors":
+        from safetensors.numpy import save
+
+        # It writes the memory of arrays as it lies.
+        rows = {name: np.array(array, order="C") for name, array in arrays.items()}
+        write_bytes(path, save(rows))
+        return
     # Not numpy.savez: names that are its own parameters ('file') are good names for outputs.
     with replacing_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():

@@ -19,6 +19,7 @@ SUBCOMMANDS = (
     ("opt", "opt", "Run chosen passes on the IR and print it."),
     ("import", "import_", "Turn an ONNX model into a spec and its weights."),
     ("export", "export", "Turn a model into an ONNX model."),
+    ("weights", "weights", "Bring weights into the form of another framework."),
     ("run", "run", "Run a model on arrays from a file."),
     ("verify", "verify", "Compare compiled results with the interpreter."),
     ("explain", "explain", "What a diagnostic means, or what was found in a model."),
