@@ -297,10 +297,11 @@ class Compilation:
         backend, variant = find_backend(self.request.target)
         return backend.ort_operator(self.plan, variant, self.origin, self.request.tuned)
 
-    def onnx(self, weights: Path | None, operator: bool = False) -> bytes:
+    def onnx(self, weights: Path | None, operator: bool = False, lengths: bool = False) -> bytes:
         """The model as ONNX; without `weights`, parameters are drawn as the spec says.
 
-        With `operator` it is one node, which the library of `ort_operator` runs.
+        With `operator` it is one node, which the library of `ort_operator` runs; with `lengths`
+        it has inputs for the extents of each row.
         """
         from rnnc.arrays import read_arrays
         from rnnc.exporters.onnx import export_node, export_onnx
@@ -314,8 +315,8 @@ class Compilation:
         if operator:
             backend, variant = find_backend(self.request.target)
             about = backend.manifest(self.plan, variant, self.origin, self.request.tuned)
-            return bytes(export_node(about, found).SerializeToString())
-        return bytes(export_onnx(graph, found).SerializeToString())
+            return bytes(export_node(about, found, lengths).SerializeToString())
+        return bytes(export_onnx(graph, found, lengths).SerializeToString())
 
     def build(self, path: Path) -> None:
         """Writes the artifact. Whole or not at all."""

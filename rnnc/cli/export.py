@@ -36,6 +36,11 @@ from rnnc.driver import Request, StaticValue
     is_flag=True,
     help="As one node, which the library of `rnnc compile --emit ort-op` runs in ONNX Runtime.",
 )
+@click.option(
+    "--lengths",
+    is_flag=True,
+    help="With inputs lengths_T (int32, one a row) for the steps that each row has.",
+)
 @model_options
 @session_options
 @click.pass_obj
@@ -46,6 +51,7 @@ def command(
     params: Path | None,
     output: Path | None,
     operator: bool,
+    lengths: bool,
     sizes: dict[str, StaticValue],
     model: str | None,
 ) -> None:
@@ -56,7 +62,7 @@ def command(
     What ONNX cannot say is refused, with the place.
     """
     compilation = driver.Compilation(driver.read_source(source), Request(model, sizes))
-    data = compilation.onnx(params, operator)
+    data = compilation.onnx(params, operator, lengths)
     name = "model" if source == "-" else source
     target = output or Path(name).with_suffix(f".{form}")
     write_bytes(target, data)

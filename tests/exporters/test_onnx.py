@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,25 +66,44 @@ def apart(array: Array, own: int) -> Array:
 
 
 def run(case: Case) -> None:
+    """Equal to the oracle: of all extents, of the least, and of rows of different lengths."""
     source = compilation(case).graph
     graph = driver.run_passes(source, before_export())
     params = case.draw_params(param_signature(source, case.sizes))
-    made = session(export_onnx(graph, parameters(graph, params)))
-    for sizes in (case.sizes, case.with_extents(max(case.least, 1))):
-        inputs = case.draw_inputs(sizes, BATCH, seed=1)
-        expected = case.expected(Arrays(params), inputs, sizes, None)
-        given = {}
-        for entry in (*made.get_inputs(), *made.get_overridable_initializers()):
+    arrays = parameters(graph, params)
+    made = session(export_onnx(graph, arrays))
+    compare(case, graph, made, params, case.sizes, {})
+    compare(case, graph, made, params, case.with_extents(max(case.least, 1)), {})
+    lengths: dict[str, Array] = {}
+    for name in case.extents:
+        rows = [max(case.least, case.sizes[name] - 2), case.sizes[name], case.least]
+        lengths[name] = np.roll(np.asarray(rows, np.int32), len(lengths))
+    ragged = session(export_onnx(graph, arrays, lengths=True))
+    compare(case, graph, ragged, params, case.sizes, lengths)
+
+
+def compare(
+    case: Case,
+    graph: Graph,
+    made: Any,
+    params: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    lengths: Mapping[str, Array],
+) -> None:
+    inputs = case.draw_inputs(sizes, BATCH, seed=1)
+    given = {f"lengths_{name}": array for name, array in lengths.items()}
+    for entry in (*made.get_inputs(), *made.get_overridable_initializers()):
+        if entry.name not in given:
             array = inputs.get(entry.name)
             array = np.asarray(sizes[entry.name]) if array is None else array
             given[entry.name] = single(array, rank(graph, entry.name))
-        found = made.run(None, given)
-        for entry, array in zip(made.get_outputs(), found, strict=True):
-            value = expected[entry.name]
-            own = next(graph[o.node].type.rank for o in graph.outputs if o.name == entry.name)
-            value = apart(value, own - 1)
-            dtype = np.float32 if value.dtype == np.float64 else value.dtype
-            assert_close(array, value, dtype, sum(sizes[name] for name in case.extents))
+    expected = case.expected(Arrays(params), inputs, sizes, lengths)
+    for entry, array in zip(made.get_outputs(), made.run(None, given), strict=True):
+        value = expected[entry.name]
+        own = next(graph[o.node].type.rank for o in graph.outputs if o.name == entry.name)
+        value = apart(value, own - 1)
+        dtype = np.float32 if value.dtype == np.float64 else value.dtype
+        assert_close(array, value, dtype, sum(sizes[name] for name in case.extents))
 
 
 def single(array: Array, own: int) -> Array:

@@ -50,12 +50,14 @@ model writer{H}:
 
 @dataclass(frozen=True)
 class Made:
-    """A library, the model of one node that goes with it, and the one of ONNX's own operators."""
+    """A library, the models of one node that go with it, without and with lengths of rows, and the
+    one of ONNX's own operators."""
 
     library: str
     graph: Any
     params: Mapping[str, Array]
     node: Any
+    ragged: Any
     plain: Any
 
     def session(self, node: Any = None, libraries: Sequence[str] = ()) -> Any:
@@ -80,12 +82,15 @@ def made(text: str, sizes: dict[str, int], folder: Path) -> Made:
     spec.write_text(text)
     write_arrays(folder / "w.npz", dict(params))
     common = [str(spec), "-D", given]
-    library, node, plain = (str(folder / n) for n in ("op.so", "node.onnx", "plain.onnx"))
+    library = str(folder / "op.so")
     assert run_guarded(["compile", *common, "--emit", "ort-op", "-o", library]) == 0
-    export = ["export", *common, "-p", str(folder / "w.npz")]
-    assert run_guarded([*export, "--custom-op", "-o", node]) == 0
-    assert run_guarded([*export, "-o", plain]) == 0
-    return Made(library, compilation.graph, params, onnx.load(node), onnx.load(plain))
+    models: list[Any] = []
+    for options in (["--custom-op"], ["--custom-op", "--lengths"], []):
+        path = folder / f"{len(models)}.onnx"
+        export = ["export", *common, *options, "-p", str(folder / "w.npz"), "-o", str(path)]
+        assert run_guarded(export) == 0
+        models.append(onnx.load(path))
+    return Made(library, compilation.graph, params, *models)
 
 
 @pytest.fixture(scope="module")
@@ -127,21 +132,17 @@ def test_any_number_of_steps_and_rows(reader: Made) -> None:
 
 
 def test_rows_have_lengths_of_their_own(reader: Made) -> None:
-    node = reader.changed()
-    node.graph.node[0].input[2] = "lengths"
-    kind = onnx.TensorProto.INT32
-    node.graph.input.append(onnx.helper.make_tensor_value_info("lengths", kind, ["rows"]))
-    session = reader.session(node)
+    session = reader.session(reader.ragged)
     word, lengths = words(5, 3), np.asarray([5, 0, 3], np.int32)
-    found = session.run(None, {"word": word, "lengths": lengths})
+    found = session.run(None, {"word": word, "lengths_T": lengths})
     wanted = interpret(
         reader.graph, {"T": 5}, {"word": word}, reader.params, lengths={"T": lengths}
     )
     check(found, wanted, 5)
     with pytest.raises(Exception, match=r"length 6 of row 1 is not in 0\.\.5 \(T\)"):
-        session.run(None, {"word": word, "lengths": np.asarray([5, 6, 3], np.int32)})
+        session.run(None, {"word": word, "lengths_T": np.asarray([5, 6, 3], np.int32)})
     with pytest.raises(Exception, match=r"lengths of T must be \[3\], one a row"):
-        session.run(None, {"word": word, "lengths": lengths[:2]})
+        session.run(None, {"word": word, "lengths_T": lengths[:2]})
 
 
 def test_an_extent_that_no_input_has_is_an_input(writer: Made, reader: Made) -> None:

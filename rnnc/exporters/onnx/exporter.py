@@ -25,22 +25,23 @@ OPSET = 18
 IR_VERSION = 8  # the one that came with the opset
 
 
-def export_onnx(graph: Graph, params: Mapping[str, Array]) -> Any:
+def export_onnx(graph: Graph, params: Mapping[str, Array], lengths: bool = False) -> Any:
     """The model as an `onnx.ModelProto`, with `params` (by concrete path) as initializers.
 
     Inputs and outputs have the names, axes and order of the spec, in float32, int64 and bool;
     extents and batch are free, and at least 1. Statics of the graph must be numbers, and nothing
-    in it complex.
+    in it complex. With `lengths`, inputs `lengths_T` (int32 [batch]) give each row its own extents;
+    outputs beyond them are zero.
 
     Raises RNN604, with the place, for what ONNX cannot say.
     """
-    return Export(graph, params).model()
+    return Export(graph, params, lengths).model()
 
 
 class Export:
     """One model on its way."""
 
-    def __init__(self, graph: Graph, params: Mapping[str, Array]) -> None:
+    def __init__(self, graph: Graph, params: Mapping[str, Array], lengths: bool) -> None:
         self.source = graph
         self.params = params
         self.unrolled: Unrolled = unroll(graph)
@@ -50,7 +51,8 @@ class Export:
         self.batch: str | None = None  # [1], how many rows there are
         for output in graph.outputs:
             self.writer.name(output.name)
-        self.places = Places(self.writer, self._declare_inputs())
+        extents = self._declare_inputs()
+        self.places = Places(self.writer, extents, self._declare_lengths() if lengths else {})
         self.values: dict[str, Value] = {}
         self.states: dict[Loop, dict[tuple[str, int], Value]] = {}
         self.around: dict[str, tuple[Loop, ...]] = {}  # the loops that a member is in
@@ -128,6 +130,28 @@ class Export:
                 extents[extent] = Value(name, "int")
         return extents
 
+    def _declare_lengths(self) -> dict[str, Value]:
+        """The extents of each row. Raises RNN604 where rows would begin at different points."""
+        names = frozenset(extent_names(self.source))
+        for node in self.graph.nodes:
+            for dim in node.domain.dims:
+                lower, upper = dim.lower or Poly(), dim.upper or Poly()
+                grows = all(upper.coefficient(n) > 0 for n in names.intersection(upper.names))
+                if names.intersection(lower.names) or not grows or not upper.is_affine:
+                    span = node.spans[0] if node.spans else None
+                    message = "rows of different lengths have different points here"
+                    raise refused(f"{message}: {dim} cannot be exported with lengths", span)
+        found: dict[str, Value] = {}
+        helper, kinds = self.writer.onnx.helper, self.writer.onnx.TensorProto
+        for extent in extent_names(self.source):
+            name = self.writer.name(f"lengths_{extent}")
+            self.inputs.append(helper.make_tensor_value_info(name, kinds.INT32, ["batch"]))
+            if self.batch is None:
+                self.batch = self.writer.node("Shape", [name], "batch")
+            wide = self.writer.node("Cast", [name], f"{extent}.own", to=kinds.INT64)
+            found[extent] = Value(wide, "int", 0, (), True)
+        return found
+
     def _outputs(self) -> list[Any]:
         infos: list[Any] = []
         for output in self.source.outputs:
@@ -146,6 +170,11 @@ class Export:
                 access = tuple(Poly.of(axis.dim) for axis in axes)
                 value = self.read(name, access, site)
                 value = self.writer.cast(value, node.type.dtype)
+                for axis in axes:
+                    exists = self.places.existing(axis)
+                    if exists is not None:
+                        zero = self.writer.number(0, node.type.dtype)
+                        value = self.writer.where(exists, value, zero, f"{name}.existing")
                 parts.append(self.whole(value, tuple(axes), node))
             final = output.name
             node = self.source[output.node]
@@ -291,7 +320,7 @@ class Export:
     def pick(self, node: Node, value: Value, site: Site) -> Value:
         axis = cast(int, node.op["axis"])
         index = self.places.index(cast(Poly, node.op["at"]), site)
-        if index.axes:
+        if index.own:
             raise refused("an axis at an index that varies", node.spans[0] if node.spans else None)
         arguments = [value.name, index.name]
         name = self.writer.node("Gather", arguments, node.id, axis=value.own + axis)
@@ -354,8 +383,10 @@ class Export:
         fill = "max" if kind == "argmax" else kind
         dtype = value.dtype if kind == "argmax" or not kind else node.type.dtype
         value = self.writer.cast(value, dtype)
-        holds = self.places.condition(constraints, site)
-        if holds is not None:
+        conditions = [self.places.condition(constraints, site), *map(self.places.existing, over)]
+        for holds in conditions:
+            if holds is None:
+                continue
             rest = self.writer.number(neutral(fill, dtype), dtype)
             value = self.writer.where(holds, value, rest, f"{node.id}.held")
         for axis in over:
@@ -391,8 +422,10 @@ class Export:
         for dim, index in zip(node.domain.names, access, strict=True):
             loop = self.carrier(name, site, dim)
             lower, upper = (loop.lower, loop.upper) if loop is not None else bounds[dim]
-            if loop is None or loop not in site.names:
+            outside = loop is None or loop not in site.names
+            if outside:
                 inside.append(Constraint(index - lower, ">="))
+            if outside or (loop is not None and not loop.forward and self.places.is_ragged(upper)):
                 inside.append(Constraint(upper - 1 - index, ">="))
         if self.places.never(site, *inside):
             return self.cases(name, access, site, outside=True)
@@ -474,11 +507,38 @@ class Export:
         found = self.places.index(index - axis.lower, site)
         length = axis.upper - axis.lower
         ends = Constraint(index - axis.lower, ">="), Constraint(axis.upper - 1 - index, ">=")
-        if not all(self.places.always(site, end) for end in ends):
+        if found.batch or not all(self.places.always(site, end) for end in ends):
             found = self.places.clipped(found, length)
-        name = self.writer.node("Gather", [value.name, found.name], f"{value.name}.at", axis=place)
         marks = tuple(replace(mine, dim=f"#{mine.dim}") for mine in found.axes)
+        if found.batch:
+            return self.renamed(self.by_row(value, place, found), place, marks)
+        name = self.writer.node("Gather", [value.name, found.name], f"{value.name}.at", axis=place)
         return self.renamed(replace(value, name=name), place, marks)
+
+    def by_row(self, value: Value, place: int, index: Value) -> Value:
+        """The array with one axis read at an index of each row."""
+        writer, hint = self.writer, f"{value.name}.at"
+        before, more, after = place, len(index.axes), len(value.axes) - place - 1
+        own = range(value.rank)
+        if not value.batch:
+            name = writer.node("Gather", [value.name, index.name], hint, axis=place)
+            batch, rest = before + more, range(before + more + 1, before + more + 1 + after)
+            own = range(before + more + 1 + after, before + more + 1 + after + value.rank)
+            perm = [*range(before + more), *rest, batch, *own]
+            name = writer.node("Transpose", [name], hint, perm=perm)
+            return replace(value, name=name, batch=True)
+        axes = len(value.axes)
+        perm = [axes, place, *range(place), *range(place + 1, axes)]
+        perm += range(axes + 1, axes + 1 + value.rank)
+        rows = writer.node("Transpose", [value.name], hint, perm=perm)
+        at = writer.node("Transpose", [index.name], f"{hint}.row", perm=[more, *range(more)])
+        at = writer.node("Unsqueeze", [at, writer.ints(-1)], f"{hint}.row")
+        name = writer.node("GatherND", [rows, at], hint, batch_dims=1)
+        # [batch, the index's axes, those before, those behind, own ones]
+        perm = [*range(1 + more, 1 + more + before), *range(1, 1 + more)]
+        perm += [*range(1 + more + before, 1 + more + before + after), 0]
+        perm += range(1 + more + before + after, 1 + more + before + after + value.rank)
+        return replace(value, name=writer.node("Transpose", [name], hint, perm=perm))
 
     def renamed(self, value: Value, place: int, axes: tuple[Axis, ...]) -> Value:
         """The axis at a place is these now; the mark `#` goes when all are the reader's."""

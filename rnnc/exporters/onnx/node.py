@@ -18,15 +18,22 @@ from .writer import Array
 _NUMPY: dict[DType, type[np.generic]] = {"real": np.float32, "int": np.int32, "bool": np.bool_}
 
 
-def export_node(about: Manifest, params: Mapping[str, Array]) -> Any:
+def export_node(about: Manifest, params: Mapping[str, Array], lengths: bool = False) -> Any:
     """The model as an `onnx.ModelProto`, with `params` (by concrete path) as initializers.
 
     Inputs and outputs are those of the spec. An input with a default is an initializer that may be
-    given: one row, which is repeated. Rows have one length.
+    given: one row, which is repeated. With `lengths`, inputs `lengths_T` give each row its own
+    extents.
     """
     onnx = require_onnx()
     helper = onnx.helper
     inputs = [_info(onnx, port) for port in about.inputs]
+    own = [f"lengths_{name}" if lengths else "" for name in about.extents]
+    inputs += [
+        helper.make_tensor_value_info(name, onnx.TensorProto.INT32, ["batch"])
+        for name in own
+        if name
+    ]
     free = free_extents(about)
     inputs += [helper.make_tensor_value_info(n, onnx.TensorProto.INT64, []) for n in free]
     arrays: dict[str, Array] = {
@@ -37,7 +44,7 @@ def export_node(about: Manifest, params: Mapping[str, Array]) -> Any:
     for spec in about.parameters:
         for path in spec.paths:
             arrays[path] = np.ascontiguousarray(params[path], _NUMPY[spec.dtype])
-    names = [port.name for port in about.inputs] + [""] * len(about.extents) + [*free]
+    names = [*(port.name for port in about.inputs), *own, *free]
     names += [path for spec in about.parameters for path in spec.paths]
     node = helper.make_node(
         about.prefix,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,13 +34,35 @@ class Site:
         return around + tuple(Dim(axis.dim, axis.lower, axis.upper, False) for axis in self.axes)
 
 
-class Places:
-    """Polynomials and conditions as values of a model whose extents are `extents`."""
+_EVERYWHERE = Site((), {}, {}, {})
 
-    def __init__(self, writer: Writer, extents: Mapping[str, Value]) -> None:
+
+class Places:
+    """Polynomials and conditions as values of a model.
+
+    Arrays are as long as `extents` say; `rows` has the extents of each row where rows have lengths
+    of their own. Points beyond a row's length are computed, and are nobody's: only a loop that
+    begins there, reductions and outputs have to look.
+    """
+
+    def __init__(
+        self, writer: Writer, extents: Mapping[str, Value], rows: Mapping[str, Value]
+    ) -> None:
         self.writer = writer
         self.extents = extents
-        self.known = Assumptions(frozenset(extents))
+        self.rows = rows
+        self.known = Assumptions(frozenset(extents) - frozenset(rows))
+
+    def is_ragged(self, poly: Poly) -> bool:
+        """Whether it differs from row to row."""
+        return not self.rows.keys().isdisjoint(poly.names)
+
+    def existing(self, axis: Axis) -> Value | None:
+        """Which points of an axis each row has; None: all."""
+        if not self.is_ragged(axis.upper):
+            return None
+        ends = [self.range(axis), self.index(axis.upper, _EVERYWHERE)]
+        return self.writer.pointwise("Less", ends, "bool", f"{axis.dim}.exists")
 
     # ---- what is certain ----------------------------------------------------------------------
 
@@ -57,6 +79,10 @@ class Places:
         key = ("index", str(poly), site.axes, tuple((n, v.name) for n, v in site.fixed.items()))
         found = self.writer.scope.find(key)
         return found or self.writer.once(key, self._index(poly, site))
+
+    def end(self, poly: Poly) -> Value:
+        """The value of a polynomial in extents, for arrays as a whole."""
+        return self.index(poly, replace(_EVERYWHERE, fixed=self.extents))
 
     def _index(self, poly: Poly, site: Site) -> Value:
         total: Value | None = None
@@ -86,7 +112,7 @@ class Places:
         if name in site.fixed:
             return site.fixed[name]
         if name in self.extents:
-            return self.extents[name]
+            return self.rows.get(name, self.extents[name])
         axis = next(axis for axis in site.axes if axis.dim == name)
         return self.range(axis)
 
@@ -96,14 +122,13 @@ class Places:
         found = self.writer.scope.find(key)
         if found is not None:
             return found
-        nothing = Site((), {}, {}, {})
-        ends = [self.index(end, nothing).name for end in (axis.lower, axis.upper)]
+        ends = [self.end(end).name for end in (axis.lower, axis.upper)]
         name = self.writer.node("Range", [*ends, self.writer.number(1, "int").name], axis.dim)
         return self.writer.once(key, Value(name, "int", 0, (axis,)))
 
     def length(self, axis: Axis) -> str:
         """The number of points of an axis, [1]."""
-        length = self.index(axis.upper - axis.lower, Site((), {}, {}, {}))
+        length = self.end(axis.upper - axis.lower)
         return self.writer.unsqueeze(length, [0])
 
     def condition(self, constraints: tuple[Constraint, ...], site: Site) -> Value | None:
@@ -125,7 +150,7 @@ class Places:
 
     def clipped(self, index: Value, length: Poly) -> Value:
         """The index, moved into 0..length."""
-        last = self.index(length - 1, Site((), {}, {}, {}))
+        last = self.end(length - 1)
         return self._apply("Max", self._apply("Min", index, last), self._zero())
 
     def _zero(self) -> Value:

@@ -141,7 +141,8 @@ def emit_recurrent(export: Export, directions: Sequence[Recurrent]) -> None:
         array = np.stack([one.cell.arrays[name] for one in directions]).astype(np.float32)
         return writer.array(array, writer.name(f"{hint}.{name}"))
 
-    inputs = [_sequence(export, first), *map(initializer, ("W", "R", "B")), ""]
+    inputs = [_sequence(export, first), *map(initializer, ("W", "R", "B"))]
+    inputs.append(_lengths(export, first.axis))
     inputs += [_initial(export, directions, place) for place in range(len(cell.states))]
     inputs += [initializer("P")] * (cell.operator == "LSTM")
     while not inputs[-1]:
@@ -198,6 +199,17 @@ def _sequence(export: Export, one: Recurrent) -> str:
     if len(parts) == 1:
         return parts[0]
     return export.writer.node("Concat", parts, f"{one.cell.states[0]}.X", axis=2)
+
+
+def _lengths(export: Export, axis: Axis) -> str:
+    """How many steps each row has; '' where all have as many."""
+    if not export.places.is_ragged(axis.upper):
+        return ""
+    length = export.places.index(axis.upper - axis.lower, Site((), {}, {}, {}))
+    zero = export.writer.number(0, "int")
+    length = export.writer.pointwise("Max", [length, zero], "int", f"{axis.dim}.lengths")
+    kind = export.writer.onnx.TensorProto.INT32
+    return export.writer.node("Cast", [length.name], f"{axis.dim}.lengths", to=kind)
 
 
 def _initial(export: Export, directions: Sequence[Recurrent], place: int) -> str:
