@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.model import Model
-    from rnnc.weights import WeightType
+    from rnnc.weights import MathType, WeightType
 
 # What -D can give a static: a size, a switch, a list, or the name of a cell or function.
 StaticValue = int | float | bool | str | tuple["StaticValue", ...]
@@ -100,8 +100,8 @@ class Request:
 
     `hints` are likely run-time extents; they steer decisions of cost and never results. `order`
     overrides the choice between orders that are all legal. `weights` is the type in which the
-    weights of matrix products are stored. `tuned`: what `rnnc tune` has found on this machine is
-    used in libraries for it.
+    weights of matrix products are stored; `math` that in which tensor cores multiply. `tuned`: what
+    `rnnc tune` has found on this machine is used in libraries for it.
     """
 
     model: str | None = None
@@ -111,6 +111,7 @@ class Request:
     order: Order = "auto"
     weights: WeightType = "float32"
     tuned: bool = True
+    math: MathType = "float32"
 
 
 class Compilation:
@@ -203,6 +204,7 @@ class Compilation:
         plan = replace(
             build_plan(self.completed, self.schedule),
             weights=self.request.weights,
+            math=self.request.math,
             shared_ends=tuple(shared_ends(self.graph).items()),
         )
         if self.preparation is None:

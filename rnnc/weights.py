@@ -5,6 +5,10 @@ bytes) and widened again in registers; everything else stays in float32. int8: e
 is divided by a scale and rounded to integers from -127 to 127, and so is what it is multiplied
 with, at each product; products are summed exactly. sparse: as they are given, but zeros are neither
 stored nor multiplied wherever enough of them stand together.
+
+The *math* of a product is the type of both its operands where tensor cores multiply them, summed in
+float32. bf16, fp16: rounded to the nearest. tf32: rounded to 10 bits behind the point. 3xtf32: each
+as the sum of two tf32, three products for one. float32: no tensor cores.
 """
 
 from __future__ import annotations
@@ -14,6 +18,9 @@ from typing import Literal, get_args
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
 WeightType = Literal["float32", "bf16", "int8", "sparse"]
+MathType = Literal["float32", "tf32", "3xtf32", "bf16", "fp16"]
+# How a packed factor is stored.
+PackType = WeightType | Literal["fp16"]
 
 # Of sparse weights it is what one of ten costs, with its place.
 BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2, "int8": 1, "sparse": 1}

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.plan.plan import Plan
 from rnnc.registry import Backend, Compare, TargetDescription, Trial
 
@@ -28,8 +29,6 @@ class CpuBackend:
     defaults = ("lib",)
 
     def targets(self) -> Sequence[TargetDescription]:
-        from rnnc.diagnostics import DiagnosticError
-
         from .library import find_compiler
         from .target import NAMED
 
@@ -100,6 +99,10 @@ def chosen_target(plan: Plan, variant: str | None, tuned: bool) -> CpuTarget:
     from .remembered import recall
     from .target import find_target
 
+    if plan.math != "float32":
+        message = f"a CPU has no tensor cores to multiply '{plan.math}' with"
+        hints = ("what a CPU has is narrow weights:  --weights bf16",)
+        raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
     target = find_target(variant or "host", plan.weights)
     if tuned and variant in (None, "host"):
         return replace(target, tilings=recall())
@@ -130,8 +133,6 @@ def built(plan: Plan, target: CpuTarget, origin: Origin) -> Artifact:
 
 def _problem(find_compiler: object, architecture: str | None) -> str | None:
     import os
-
-    from rnnc.diagnostics import DiagnosticError
 
     machine = architecture or os.uname().machine
     try:

@@ -102,7 +102,7 @@ def weights(
 ) -> tuple[tuple[int, ...], tuple[Pack, ...]]:
     """What an entry point takes: the numbers of stored arrays, and packs."""
     taken = tuple(numbers[buffer.name] for buffer in passed(plan) if buffer.role == "param")
-    form = word(plan.weights)
+    form = word(plan.weights, plan.math)
     packs = (pack(*found, numbers, target, form) for found in packed(plan, target))
     return taken, tuple(packs)
 

@@ -49,7 +49,7 @@ class CudaBackend:
         chosen = architectures(variant)
         if plan.weights != "float32":
             message = f"the CUDA backend does not store weights as '{plan.weights}'"
-            hints = ("leave --weights away: they stay in float32",)
+            hints = ("both operands of products are rounded:  --math bf16",)
             raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
         if form == "tir":
             return "\n".join(str(function) for function in device_functions(plan))

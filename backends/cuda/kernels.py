@@ -16,6 +16,7 @@ from tvm import tirx
 from rnnc.analysis.wave import WaveLoop
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel
+from rnnc.weights import MathType
 
 from ..tensorir.bodies import emit_body, emit_store
 from ..tensorir.elements import Emitter, Variable
@@ -26,6 +27,9 @@ from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .layout import LANES
 from .pointwise import POINTWISE
+from .source import BLOCK
+from .tensor import TensorCores
+from .tiles import tile
 
 ROWS = 4  # rows of a product that one warp computes together
 
@@ -93,12 +97,21 @@ def divided(kernel: Kernel) -> Loops:
 
 
 class KernelEmitter:
-    """Emits one kernel into a device function."""
+    """Emits one kernel into a device function; products in the type `math`, of `many` rows where it
+    stands in no loop."""
 
     def __init__(
-        self, b: Builder, layout: Layout, kernel: Kernel, threads: Threads, listing: Listing | None
+        self,
+        b: Builder,
+        layout: Layout,
+        kernel: Kernel,
+        threads: Threads,
+        listing: Listing | None,
+        math: MathType,
+        many: bool = False,
     ) -> None:
         self.b, self.layout, self.kernel, self.threads = b, layout, kernel, threads
+        self.math, self.many = math, many
         self.listing = listing if kernel.listed else None
         self.loops = divided(kernel)
 
@@ -114,7 +127,10 @@ class KernelEmitter:
             ]
             points = Points(self, here, tuple(firsts), tuple(extents))
             found = products(self.kernel, self.layout.buffers, LANES)
-            if found is not None:
+            if found is not None and self.math != "float32":
+                own = tile(found, BLOCK // LANES, self.many)
+                TensorCores(self, points, found, own, self.math).emit()
+            elif found is not None:
                 self.multiplied(points, found)
             else:
                 self.elementwise(points)
@@ -173,11 +189,7 @@ class KernelEmitter:
     def multiplied(self, points: Points, found: Products) -> None:
         """A warp for each column tile of a few rows."""
         b, shape = self.b, self.kernel.shape
-        flat = {loop.name for loop in (*self.loops.flat, *self.loops.exact)}
-        if self.listing is not None:
-            flat.add(self.listing.dim)
-        weights = {loop.name for step in found.passes for f in step.factors for loop in f.loops}
-        rows = 1 if flat & weights or self.kernel.constraints else ROWS
+        rows = 1 if self.differ(found) else ROWS
         groups = ceiling_quotient(points.count, rows)
         items = b.let(groups * int64(volume(shape[:-1]) * found.tiles), "items")
         lane = b.let(remainder(self.threads.number, LANES), "lane")
@@ -201,6 +213,14 @@ class KernelEmitter:
                 for number, (env, row) in enumerate(here):
                     with b.when(tirx.LE(first + int64(number), last)):
                         self.columns(found, sums, number, env, row, tile, lane)
+
+    def differ(self, found: Products) -> bool:
+        """Whether points that are shared out have different weights, or are not all there."""
+        flat = {loop.name for loop in (*self.loops.flat, *self.loops.exact)}
+        if self.listing is not None:
+            flat.add(self.listing.dim)
+        weights = {loop.name for step in found.passes for f in step.factors for loop in f.loops}
+        return bool(flat & weights or self.kernel.constraints)
 
     def sums(
         self, found: Products, rows: Sequence[tuple[Environment, Expr]], tile: Expr, lane: Expr

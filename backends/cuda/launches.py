@@ -19,11 +19,13 @@ from ..tensorir.layout import bound, volume
 from ..tensorir.levels import Sorter
 from ..tensorir.packing import products
 from ..tensorir.tir import Function, int64, load
+from ..tensorir.words import word
 from .host import Host, c_bound
 from .kernels import ROWS, KernelEmitter, Threads, divided
 from .layout import LANES, Device, Parameter, declare, identifier
 from .persistent import Persistent
 from .source import BLOCK, DeviceBuilder
+from .tiles import tile
 from .used import buffers_of
 
 MANY = 1024  # blocks of a launch whose size only the device knows
@@ -134,7 +136,10 @@ class Launches:
         """A function that touches these buffers and packs, and the environment inside."""
         b = DeviceBuilder(f"{self.prefix}_{len(self.functions)}_{identifier(name)}")
         wanted = [buffer for buffer in self.plan.buffers if buffer.name in set(buffers)]
-        device = declare(b, wanted, packs, self.plan.extents, around.waves, self.plan.buffers)
+        stored = word(self.plan.weights, self.plan.math)
+        device = declare(
+            b, wanted, packs, self.plan.extents, around.waves, self.plan.buffers, stored
+        )
         env = {name: value for name, value in device.numbers.items() if name != "batch"}
         for name, slot in around.rest:
             env[name] = b.let(load(device.ends, slot), "ended")
@@ -155,10 +160,15 @@ class Launches:
                 level = env[around.levels.variable]
                 with b.when(tirx.LT(level, sorter.count_levels())):
                     listing = sorter.listing(level)
-                    KernelEmitter(b, device.layout, kernel, threads, listing).emit(env)
+                    KernelEmitter(b, device.layout, kernel, threads, listing, self.plan.math).emit(
+                        env
+                    )
             else:
-                KernelEmitter(b, device.layout, kernel, threads, None).emit(env)
-        self.finish(b, device, self.items(kernel))
+                many = not around.waves
+                KernelEmitter(b, device.layout, kernel, threads, None, self.plan.math, many).emit(
+                    env
+                )
+        self.finish(b, device, self.items(kernel, not around.waves))
 
     def reset(self, waves: Waves, slot: int, around: Around) -> None:
         """No wave is left out, so far."""
@@ -193,7 +203,7 @@ class Launches:
         self.functions.append(b.kernel())
         self.host.launch(b.name, items, device.parameters)
 
-    def items(self, kernel: Kernel) -> str:
+    def items(self, kernel: Kernel, many: bool = False) -> str:
         """How many threads there is work for, as far as the host knows."""
         if kernel.listed:
             return f"{MANY * BLOCK}"
@@ -208,8 +218,15 @@ class Launches:
         found = products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
         if found is None:
             return f"{rows} * {volume(kernel.shape)}"
-        each = volume(kernel.shape[:-1]) * found.tiles * LANES
-        return f"({rows} + {ROWS - 1}) / {ROWS} * {each}"
+        each = volume(kernel.shape[:-1]) * found.tiles
+        if self.plan.math == "float32":
+            return f"({rows} + {ROWS - 1}) / {ROWS} * {each * LANES}"
+        own = tile(found, BLOCK // LANES, many)
+        each *= own.parts(found) * BLOCK
+        points = " * ".join(factors[kernel.batched :]) or "1"
+        batch = "batch" if kernel.batched else "1"
+        apart = f"({points}) * (({batch} + {own.rows - 1}) / {own.rows})"
+        return f"larger({apart}, ({rows} + {own.rows - 1}) / {own.rows}) * {each}"
 
 
 def goes_on(device: Device, around: Around) -> tirx.Expr:

@@ -16,7 +16,7 @@ from rnnc.plan.plan import Buffer as PlanBuffer
 from ..tensorir.arguments import c_extent
 from ..tensorir.layout import MEMORY, Layout, Place, inner_shape, polynomial, volume
 from ..tensorir.tir import Buffer, Builder, Expr, int64
-from ..tensorir.words import FLOAT32
+from ..tensorir.words import Word
 
 LANES = 32  # a warp: internal rows and packed panels are whole multiples of it
 
@@ -56,6 +56,7 @@ def declare(
     extents: Sequence[str],
     waves: Iterable[str],
     all_buffers: Sequence[PlanBuffer],
+    word: Word,
 ) -> Device:
     """Declares what a function takes that touches these buffers and packs inside these waves."""
     parameters: list[Parameter] = []
@@ -66,7 +67,7 @@ def declare(
     packed: dict[str, Buffer] = {}
     for number, name in enumerate(packs):
         parameters.append(Parameter("pack", name))
-        packed[name] = b.pointer(f"weights{number}")
+        packed[name] = b.pointer(f"weights{number}", word.dtype)
     lengths: dict[str, Buffer] = {}
     for name in extents:
         parameters.append(Parameter("lengths", name))
@@ -101,5 +102,5 @@ def declare(
             step = step * polynomial(dim.stored, sizes)
         places[buffer.name] = Place(buffer, memory[buffer.name], tuple(found), rows, inner)
     named = {buffer.name: buffer for buffer in all_buffers}
-    layout = Layout(named, places, packed, FLOAT32, lengths, sizes, numbers["batch"])
+    layout = Layout(named, places, packed, word, lengths, sizes, numbers["batch"])
     return Device(layout, numbers, ends, tuple(parameters))

@@ -18,6 +18,7 @@ from ..tensorir.layout import Environment, bound
 from ..tensorir.levels import Listing, Sorter
 from ..tensorir.packing import products
 from ..tensorir.tir import address, int64, load
+from ..tensorir.words import word
 from .kernels import KernelEmitter, Threads
 from .layout import LANES, Device, declare
 from .source import DeviceBuilder
@@ -42,7 +43,9 @@ class Persistent:
             for factor in part.factors
         ]
         wanted = [buffer for buffer in plan.buffers if buffer.name in used]
-        self.device: Device = declare(self.b, wanted, packs, plan.extents, (), plan.buffers)
+        self.device: Device = declare(
+            self.b, wanted, packs, plan.extents, (), plan.buffers, word(plan.weights, plan.math)
+        )
         self.flags = self.b.pointer("flags", "int32")
         self.number, count = self.b.grid()
         self.threads = Threads(self.number, count)
@@ -67,7 +70,9 @@ class Persistent:
 
     def kernel(self, kernel: Kernel, env: Environment) -> None:
         with self.b.block():
-            emitter = KernelEmitter(self.b, self.device.layout, kernel, self.threads, self.listing)
+            emitter = KernelEmitter(
+                self.b, self.device.layout, kernel, self.threads, self.listing, self.plan.math
+            )
             emitter.emit(env)
 
     def meet(self) -> None:

@@ -11,6 +11,8 @@ return when all is launched, with 0 or CUDA's error.
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Plan
 
@@ -155,6 +157,8 @@ def device_functions(plan: Plan) -> list[Function]:
 def cuda_source(plan: Plan) -> str:
     """The whole file."""
     parts = [_HEAD.format(model=plan.name, block=BLOCK)]
+    if plan.math != "float32":
+        parts.append((files(__package__) / "tensor_cores.h").read_text())
     made = programs(plan)
     parts.append(cuda_text([function for _, _, found in made for function in found.functions]))
     parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS))

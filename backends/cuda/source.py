@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import tvm
 import tvm_ffi
 from tvm import tirx
+from tvm.ir import PointerType, PrimType
 
-from ..tensorir.tir import Builder, Expr, Function, dtype_of, int64
+from ..tensorir.tir import Buffer, Builder, Expr, Function, Statement, dtype_of, int64, view
 
 BLOCK = 128  # threads of a block
 _ARCHITECTURE = "sm_80"  # for TVM; the text holds for all later ones
@@ -23,6 +24,23 @@ class DeviceBuilder(Builder):
         self._block = tirx.Var("block", "int32")
         self._thread = tirx.Var("thread", "int32")
         self.blocks = self.scalar("blocks")  # the host passes how many there are
+        self._scratch: dict[str, tuple[Expr, Buffer, int]] = {}
+
+    @property
+    def thread(self) -> Expr:
+        """The number of this thread in its block."""
+        return int64(self._thread)
+
+    def scratch(self, function: str, count: int, dtype: str = "float32") -> Buffer:
+        """The memory of the block that `function<COUNT>()` gives: one for all who ask for it, as
+        large as the most that is asked for."""
+        if function not in self._scratch:
+            name = function.removeprefix("rnnc_")
+            variable = tirx.Var(name, PointerType(PrimType(dtype)))
+            self._scratch[function] = (variable, view(name, dtype), 0)
+        variable, buffer, most = self._scratch[function]
+        self._scratch[function] = (variable, buffer, max(count, most))
+        return buffer
 
     def grid(self) -> tuple[Expr, Expr]:
         """The number of this thread in the grid, and of all threads."""
@@ -40,8 +58,12 @@ class DeviceBuilder(Builder):
 
     def kernel(self) -> Function:
         """The finished function."""
-        body = tirx.SeqStmt(list(self._blocks[0])) if self._blocks[0] else None
-        statement = tirx.Evaluate(tirx.IntImm("int32", 0)) if body is None else body
+        statements: list[Statement] = []
+        for function, (variable, buffer, count) in self._scratch.items():
+            found = tirx.call_extern(variable.ty, f"{function}<{count}>")
+            statements += [tirx.Bind(variable, found), tirx.DeclBuffer(buffer, data=variable)]
+        statements += self._blocks[0] or [tirx.Evaluate(tirx.IntImm("int32", 0))]
+        statement: Statement = tirx.SeqStmt(statements)
         for variable, tag, extent in (
             (self._thread, "threadIdx.x", BLOCK),
             (self._block, "blockIdx.x", 1),

@@ -14,7 +14,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Buffer, Kernel
-from rnnc.weights import WeightType
+from rnnc.weights import PackType
 
 from .tiling import Shape, Tiling, Tilings, tiling
 
@@ -88,7 +88,7 @@ def products(
     kernel: Kernel,
     buffers: Mapping[str, Buffer],
     lanes: int,
-    weights: WeightType = "float32",
+    weights: PackType = "float32",
     exceptions: Tilings = (),
 ) -> Products | None:
     """The products of a kernel, or None if it has none; tiled by default but for `exceptions`."""

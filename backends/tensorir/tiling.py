@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnnc.weights import WeightType
+from rnnc.weights import PackType
 
 MOST_ROWS = 14  # more rows of a register tile need more addresses than there are scalar registers
 _MOST_WIDTH = 7  # vectors of one sum: leaves room for three rows
@@ -28,7 +28,7 @@ class Shape:
     slots: tuple[int, ...]
     depths: tuple[tuple[int, ...], ...]
     columns: int
-    weights: WeightType
+    weights: PackType
     lanes: int
 
     @property

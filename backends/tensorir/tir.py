@@ -171,7 +171,7 @@ class Builder:
         """A parameter `dtype *name`."""
         variable = tirx.Var(name, PointerType(PrimType(dtype)))
         self._parameters.append(variable)
-        buffer = _buffer(name, dtype, _UNBOUNDED, "global")
+        buffer = view(name, dtype)
         self.add(tirx.DeclBuffer(buffer, data=variable))
         return buffer
 
@@ -283,6 +283,11 @@ class Builder:
         body = [*self._blocks[0], tirx.Return(int32(0))]
         function = tirx.PrimFunc(self._parameters, _sequence(body), ret_type=PrimType("int32"))
         return function.with_attr({"global_symbol": self.name, "calling_conv": 1})
+
+
+def view(name: str, dtype: str) -> Buffer:
+    """Memory behind a pointer, of any size."""
+    return _buffer(name, dtype, _UNBOUNDED, "global")
 
 
 def _buffer(name: str, dtype: str, size: int, scope: str) -> Buffer:

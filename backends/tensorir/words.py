@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, PackType
 
 from .tir import Builder, Expr, constant, int32, lanes_of, splat, with_lanes
 
@@ -22,7 +22,7 @@ class Word:
     `scaled`: behind the words of a tile stands a row with the scale of each column, a float32.
     """
 
-    weights: WeightType
+    weights: PackType
     group: int
     dtype: str
     scaled: bool = False
@@ -50,7 +50,10 @@ class Word:
 FLOAT32, BF16 = Word("float32", 1, "float32"), Word("bf16", 2, "int32")
 INT8 = Word("int8", 4, "int32", scaled=True)
 SPARSE = Word("sparse", 1, "int32")
+FP16 = Word("fp16", 2, "int32")
 
 
-def word(weights: WeightType) -> Word:
-    return next(form for form in (FLOAT32, BF16, INT8, SPARSE) if form.weights == weights)
+def word(weights: PackType, math: MathType = "float32") -> Word:
+    """How weights stand in memory; narrow operands of tensor cores as they are multiplied."""
+    stored = math if math == "bf16" or math == "fp16" else weights
+    return next(form for form in (FLOAT32, BF16, INT8, SPARSE, FP16) if form.weights == stored)

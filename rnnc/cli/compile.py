@@ -11,6 +11,7 @@ from rnnc.atomic import write_bytes
 from rnnc.cli.group import session_options
 from rnnc.cli.options import (
     hint_option,
+    math_option,
     order_option,
     request_options,
     source_argument,
@@ -77,7 +78,7 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     metavar="FILE",
     help="A .safetensors or .npz file whose arrays go into the C library.",
 )
-@request_options(target_option, tuned_option, hint_option, order_option)
+@request_options(target_option, math_option, tuned_option, hint_option, order_option)
 @session_options
 @click.pass_obj
 def command(

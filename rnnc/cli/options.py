@@ -11,7 +11,7 @@ import click
 
 from rnnc.analysis.orders import Order
 from rnnc.driver import Request, StaticValue
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, WeightType
 
 F = TypeVar("F", bound=Callable[..., object])
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -117,6 +117,17 @@ def weights_option(function: F) -> F:
         default="float32",
         show_default=True,
         help="How the weights of matrix products are stored: narrower is faster, and less exact.",
+    )(function)
+
+
+def math_option(function: F) -> F:
+    """--math: the type of the operands of matrix products on tensor cores."""
+    return click.option(
+        "--math",
+        type=click.Choice(get_args(MathType)),
+        default="float32",
+        show_default=True,
+        help="Of CUDA: what tensor cores multiply, with sums in float32; float32 uses none.",
     )(function)
 
 

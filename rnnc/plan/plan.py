@@ -17,7 +17,7 @@ from rnnc.ir.domain import Constraint, Domain
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import DType
 from rnnc.plan.expression import Expression
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, WeightType
 
 Role = Literal["input", "output", "param", "state"]
 
@@ -225,8 +225,9 @@ class Plan:
     `preparation` runs once, when parameters are bound: a plan without inputs and extents. Each of
     its outputs, computed for one row, is the `param` buffer of that name here. `parameters` are
     what the user gives: buffers of this plan, of its preparation, or of both. `weights` is the type
-    in which packed weights are stored. Rows of a call may not differ in the extents of
-    `shared_ends`, each of which has the variable beside it that is cut before its end.
+    in which packed weights are stored, `math` that of a product's operands. Rows of a call may not
+    differ in the extents of `shared_ends`, each of which has the variable beside it that is cut
+    before its end.
     """
 
     name: str
@@ -238,6 +239,7 @@ class Plan:
     steps: tuple[Step, ...]
     preparation: Plan | None = None
     weights: WeightType = "float32"
+    math: MathType = "float32"
     shared_ends: tuple[tuple[str, str], ...] = ()
 
     @property

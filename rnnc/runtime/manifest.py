@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rnnc.runtime.records import decode
-from rnnc.weights import WeightType
+from rnnc.weights import PackType, WeightType
 
 ABI = 6
 ALIGNMENT = 64
@@ -105,10 +105,10 @@ class Pack:
 
     Row `tile*lanes + lane`, column k of gate g stands at [tile, k // group, g, lane, k % group];
     rows beyond the block's and columns beyond `depth` are zero. Stored as `type`: bf16 is the upper
-    half of a float32; of int8 one more step holds the scale of each row, a float32 in place of the
-    four weights of a group. sparse packs have a layout of their own (sparse.h in the runtime of the
-    CPU), with vectors of `vector` rows and windows of `window` values; vectors with more than
-    `listed` steps for each k are stored whole.
+    half of a float32, fp16 IEEE's binary16; of int8 one more step holds the scale of each row, a
+    float32 in place of the four weights of a group. sparse packs have a layout of their own
+    (sparse.h in the runtime of the CPU), with vectors of `vector` rows and windows of `window`
+    values; vectors with more than `listed` steps for each k are stored whole.
     """
 
     loops: tuple[tuple[str, int, int], ...]
@@ -116,7 +116,7 @@ class Pack:
     tiles: int
     depth: int
     lanes: int
-    type: WeightType
+    type: PackType
     group: int
     vector: int
     window: int

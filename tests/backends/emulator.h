@@ -1,7 +1,6 @@
 // CUDA on the CPU, for tests: enough of it to run what the backend emits.
 //
-// A plain launch runs its threads one after another; a cooperative one gives each a fiber of its
-// own, which runs until it waits for others. RNNC_EMULATOR_SEED shuffles the order of all of them
+// Each thread is a fiber of its own, which runs until it waits for others. RNNC_EMULATOR_SEED shuffles the order of all of them
 // (0: in order). A launch in which nobody gets on any more ends the process with code 3.
 #include <ucontext.h>
 
@@ -10,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -38,8 +38,13 @@ struct fiber {
   index thread, block;
   bool done = false;
 };
+struct warp_state {
+  int arrived = 0, turn = 0;
+  uint32_t left[2][32][4], right[2][32][2];  // of two multiplications that follow each other
+};
 struct block_state {
   int arrived = 0, turn = 0;
+  std::map<int, warp_state> warps;
   std::map<std::string, std::vector<char>> shared;
 };
 
@@ -88,12 +93,14 @@ static inline void cooperate(int64_t count, int threads, std::function<void()> w
   threads_of_block = threads;
   std::vector<block_state> states(count);
   blocks = &states;
-  std::vector<fiber> fibers(count * threads);
+  static std::vector<fiber> fibers;  // with their stacks, for all launches
+  if (fibers.size() < size_t(count * threads)) fibers = std::vector<fiber>(count * threads);
   std::vector<fiber *> order;
-  for (size_t number = 0; number < fibers.size(); ++number) {
+  for (size_t number = 0; number < size_t(count * threads); ++number) {
     fiber &own = fibers[number];
     own.thread.x = number % threads;
     own.block.x = number / threads;
+    own.done = false;
     own.stack.resize(64 * 1024);
     getcontext(&own.context);
     own.context.uc_stack.ss_sp = own.stack.data();
@@ -102,7 +109,7 @@ static inline void cooperate(int64_t count, int threads, std::function<void()> w
     makecontext(&own.context, run, 0);
     order.push_back(&own);
   }
-  for (size_t left = fibers.size(); left;) {
+  for (size_t left = order.size(); left;) {
     if (shuffling()) std::shuffle(order.begin(), order.end(), *shuffling());
     long before = progress;
     left = 0;
@@ -155,6 +162,92 @@ static inline int rnnc_acquire(const int *flag) {
   return *flag;
 }
 
+// Tensor cores: all lanes of a warp bring what they have of both operands, as PTX says.
+static inline float emulator_bits(uint32_t word) {
+  float value;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
+}
+static inline uint32_t emulator_word(float value) {
+  uint32_t word;
+  std::memcpy(&word, &value, sizeof word);
+  return word;
+}
+// `significand` bits, the first implied; ties to even, or away from zero.
+static inline float emulator_nearest(float value, int significand, bool even) {
+  int exponent;
+  float fraction = std::ldexp(std::frexp(value, &exponent), significand);
+  fraction = even ? std::nearbyint(fraction) : std::round(fraction);
+  return std::isfinite(value) ? std::ldexp(fraction, exponent - significand) : value;
+}
+static inline uint32_t emulator_bf16(float value) {
+  return emulator_word(emulator_nearest(value, 8, true)) >> 16;
+}
+static inline uint32_t emulator_fp16(float value) {
+  _Float16 half = (_Float16)value;
+  uint16_t word;
+  std::memcpy(&word, &half, sizeof word);
+  return word;
+}
+static inline uint32_t rnnc_pair_bf16(float low, float high) {
+  return emulator_bf16(low) | emulator_bf16(high) << 16;
+}
+static inline uint32_t rnnc_pair_fp16(float low, float high) {
+  return emulator_fp16(low) | emulator_fp16(high) << 16;
+}
+static inline uint32_t rnnc_nearest_tf32(float value) {
+  return emulator_word(emulator_nearest(value, 11, false));
+}
+static inline float rnnc_as_float(uint32_t word) { return emulator_bits(word); }
+
+// Operand `k` of the words that lane `4 * (row % 8) + word % 4` holds.
+static inline float emulator_operand_bf16(uint32_t word, int k) {
+  return emulator_bits(k ? word & 0xffff0000 : word << 16);
+}
+static inline float emulator_operand_fp16(uint32_t word, int k) {
+  uint16_t bits = k ? word >> 16 : word;
+  _Float16 half;
+  std::memcpy(&half, &bits, sizeof half);
+  return half;
+}
+static inline float emulator_operand_tf32(uint32_t word, int) { return emulator_bits(word); }
+
+template <int GROUP>
+static inline void emulator_mma(float *sums, const uint32_t *left, const uint32_t *right,
+                                float (*operand)(uint32_t, int)) {
+  emulator::fiber *own = emulator::current;
+  const int lane = own->thread.x % 32;
+  auto &warp = (*emulator::blocks)[own->block.x].warps[own->thread.x / 32];
+  const int turn = warp.turn, which = turn % 2;
+  std::copy_n(left, 4, warp.left[which][lane]);
+  std::copy_n(right, 2, warp.right[which][lane]);
+  ++emulator::progress;
+  if (++warp.arrived == 32) {
+    warp.arrived = 0;
+    ++warp.turn;
+  }
+  while (warp.turn == turn) emulator::wait();
+  emulator_restore(own);
+  for (int number = 0; number < 4; ++number) {
+    const int row = lane / 4 + number / 2 * 8, column = lane % 4 * 2 + number % 2;
+    for (int k = 0; k < 8 * GROUP; ++k) {
+      const int word = k / GROUP;
+      const uint32_t a = warp.left[which][row % 8 * 4 + word % 4][row / 8 + word / 4 * 2];
+      const uint32_t b = warp.right[which][column * 4 + word % 4][word / 4];
+      sums[number] += operand(a, k % GROUP) * operand(b, k % GROUP);
+    }
+  }
+}
+static inline void rnnc_mma_bf16(float *sums, const uint32_t *left, const uint32_t *right) {
+  emulator_mma<2>(sums, left, right, emulator_operand_bf16);
+}
+static inline void rnnc_mma_fp16(float *sums, const uint32_t *left, const uint32_t *right) {
+  emulator_mma<2>(sums, left, right, emulator_operand_fp16);
+}
+static inline void rnnc_mma_tf32(float *sums, const uint32_t *left, const uint32_t *right) {
+  emulator_mma<1>(sums, left, right, emulator_operand_tf32);
+}
+
 // Few blocks: threads then have to take several items in turns.
 static inline int64_t emulator_blocks(int64_t items) {
   return std::min<int64_t>((items + RNNC_BLOCK - 1) / RNNC_BLOCK, 3);
@@ -164,14 +257,7 @@ template <class... P, class... A>
 static void rnnc_launch(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t, A... given) {
   if (items <= 0) return;
   const int64_t blocks = emulator_blocks(items);
-  std::vector<int> order(blocks * RNNC_BLOCK);
-  std::iota(order.begin(), order.end(), 0);
-  if (emulator::shuffling()) std::shuffle(order.begin(), order.end(), *emulator::shuffling());
-  for (int number : order) {
-    emulator::block_now.x = number / RNNC_BLOCK;
-    emulator::thread_now.x = number % RNNC_BLOCK;
-    kernel(blocks, (P)given...);
-  }
+  emulator::cooperate(blocks, RNNC_BLOCK, [&] { kernel(blocks, (P)given...); });
 }
 
 template <class... P, class... A>

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnnc.runtime.manifest import Block, Manifest, Pack, ParameterSpec, Prepared, affine
 from rnnc.runtime.memory import DTYPES, Array
 from rnnc.runtime.parameters import Points
+from rnnc.weights import PackType
 
 Spec = ParameterSpec | Prepared
 
@@ -36,9 +37,9 @@ def laid_out(spec: Spec, points: Points) -> Array:
 
 
 def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
-    assert pack.type == "float32", "no kernel on a GPU reads other weights"
     sizes = tuple(upper - lower for _, lower, upper in pack.loops)
-    shape = (*sizes, pack.tiles, pack.depth, len(pack.gates), pack.lanes)
+    steps = -(-pack.depth // pack.group)
+    shape = (*sizes, pack.tiles, steps, len(pack.gates), pack.lanes, pack.group)
     result = np.zeros(shape, np.float32)
     names = [name for name, _, _ in pack.loops]
     for place in np.ndindex(*sizes):
@@ -47,16 +48,38 @@ def _pack(pack: Pack, stored: Sequence[Points]) -> Array:
         for gate, block in enumerate(pack.gates):
             matrix = _block(block, stored[block.stored], values)
             if matrix is not None:
-                _fill(result[(*place, ..., gate, slice(None))], matrix)
-    return result
+                _fill(result[(*place, ..., gate, slice(None), slice(None))], matrix)
+    return _STORED[pack.type](result)
 
 
 def _fill(tiles: npt.NDArray[np.float32], matrix: Array) -> None:
-    """Writes rows x columns into [tiles, columns, lanes]."""
-    lanes = tiles.shape[-1]
+    """Writes rows x columns into [tiles, columns / group, lanes, group]."""
+    lanes, group = tiles.shape[-2:]
     for tile in range(-(-len(matrix) // lanes)):
         rows = matrix[tile * lanes : (tile + 1) * lanes]
-        tiles[tile, : rows.shape[1], : len(rows)] = rows.T
+        for number in range(group):
+            columns = rows[:, number::group].T
+            tiles[tile, : len(columns), : len(rows), number] = columns
+
+
+def _bf16(values: npt.NDArray[np.float32]) -> Array:
+    """The upper halves of the nearest values that have no lower one, ties to even."""
+    bits = values.view(np.uint32)
+    nearest = bits + (np.uint32(0x7FFF) + (bits >> 16 & 1))
+    return (np.where(np.isnan(values), bits | 0x400000, nearest) >> 16).astype(np.uint16)
+
+
+def _fp16(values: npt.NDArray[np.float32]) -> Array:
+    """To nearest, ties to even; what is too large is infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
+
+
+_STORED: dict[PackType, Callable[[npt.NDArray[np.float32]], Array]] = {
+    "float32": np.asarray,
+    "bf16": _bf16,
+    "fp16": _fp16,
+}
 
 
 def _block(block: Block, points: Points, values: Mapping[str, int]) -> Array | None:

@@ -1,0 +1,236 @@
+"""Products on tensor cores: a block computes a tile of rows and columns of all sums of a kernel.
+
+    starts[factor][row]      where the vector of each row begins, a thread a row
+    rnnc_multiply            sums in registers of the warps (tensor_cores.h)
+    rnnc_spread              to shared memory, then what follows the sums, a thread an element
+
+Rows of a tile have the same weights: all rows of a kernel, or those of one point where weights
+differ from point to point. Beyond the last row stands the last one again; it is not stored twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tvm import tirx
+
+from rnnc.ir.poly import Poly
+from rnnc.plan import expression as ex
+from rnnc.weights import MathType
+
+from ..tensorir.bodies import emit_body
+from ..tensorir.layout import Environment, volume
+from ..tensorir.packing import Factor, Pass, Products
+from ..tensorir.tir import Buffer, Expr, address, int64, load, quotient, remainder
+from .layout import LANES
+from .source import DeviceBuilder
+from .tiles import ROWS, Tile
+
+if TYPE_CHECKING:
+    from .kernels import KernelEmitter, Points
+
+_TYPES: dict[MathType, str] = {
+    "bf16": "rnnc_bf16",
+    "fp16": "rnnc_fp16",
+    "tf32": "rnnc_tf32",
+    "3xtf32": "rnnc_3xtf32",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One tile of a block: where it stands."""
+
+    env: Environment  # with the axes but the last
+    first: Expr  # of its rows, among all of the kernel
+    last: Expr  # the last row with these weights
+    tile: Expr  # of the packed columns
+    column: Expr  # the first one of the tile in it
+
+
+class TensorCores:
+    """Emits the products of one kernel."""
+
+    def __init__(
+        self, kernel: KernelEmitter, points: Points, found: Products, own: Tile, math: MathType
+    ) -> None:
+        assert isinstance(kernel.b, DeviceBuilder)
+        self.kernel, self.points, self.found, self.own, self.math = kernel, points, found, own, math
+        self.b, self.threads = kernel.b, LANES * own.warps
+        self.starts = self.b.scratch("rnnc_starts", own.starts(found), "int64")
+        self.sums = self.b.scratch("rnnc_sums", own.sums(found))
+        self.warp = self.b.let(quotient(self.b.thread, LANES), "warp")
+
+    def emit(self) -> None:
+        with self.items() as item:
+            self.find_rows(item)
+            self.b.call("__syncthreads")
+            if self.own.across:
+                for number, step in enumerate(self.found.passes):
+                    self.multiply(item, number, step, self.panels_before(number))
+                self.b.call("__syncthreads")
+                count = self.own.rows * self.own.columns // self.threads
+                with self.b.loop(0, count, name="turn") as turn:
+                    self.follow(item, turn * int64(self.threads) + self.b.thread)
+            else:
+                self.one_by_one(item)
+
+    @contextmanager
+    def items(self) -> Iterator[Item]:
+        """The tiles of this block, one after another."""
+        b, kernel, own = self.b, self.kernel, self.own
+        unit = self.points.count  # so many rows have the same weights
+        if kernel.differ(self.found):
+            unit = int64(1) if kernel.listing is not None else self.points.rows
+        unit = b.let(tirx.Max(unit, int64(1)), "unit")
+        groups = b.let(quotient(unit + int64(own.rows - 1), own.rows), "groups")
+        *outer, _ = kernel.kernel.shape
+        across = self.found.tiles * own.parts(self.found) * volume(tuple(outer))
+        items = quotient(self.points.count, unit) * groups * int64(across)
+        with kernel.threads.share(b, b.let(items, "items"), self.threads) as item:
+            part = b.let(remainder(item, own.parts(self.found)), "part")
+            rest = b.let(quotient(item, own.parts(self.found)), "rest")
+            tile = b.let(remainder(rest, self.found.tiles), "tile")
+            rest = b.let(quotient(rest, self.found.tiles), "rest")
+            axes: dict[str, Expr] = {}
+            for axis in range(len(outer) - 1, -1, -1):
+                axes[ex.element(axis)] = b.let(remainder(rest, outer[axis]), ex.element(axis))
+                rest = b.let(quotient(rest, outer[axis]), "rest")
+            before = b.let(quotient(rest, groups) * unit, "before")
+            first = b.let(before + remainder(rest, groups) * int64(own.rows), "first")
+            last = b.let(before + unit - int64(1), "last")
+            env, _ = self.points.place(first)
+            column = b.let(part * int64(own.columns), "column")
+            with kernel.tested({**env, **axes}):
+                yield Item({**env, **axes}, first, last, tile, column)
+
+    def find_rows(self, item: Item) -> None:
+        """Where their vectors begin."""
+        b, number = self.b, 0
+        with b.when(tirx.LT(b.thread, int64(self.own.rows))):
+            row = b.let(tirx.Min(item.first + b.thread, item.last), "own")
+            env, batch_row = self.points.place(row)
+            axes = {name: value for name, value in item.env.items() if name not in env}
+            for step in self.found.passes:
+                for factor in step.factors:
+                    here = {**axes, **env, factor.contraction: int64(0)}
+                    at = self.kernel.emitter(here, batch_row, {})
+                    place = self.kernel.layout.places[factor.vector.buffer]
+                    start = at.offset(place, factor.vector)
+                    b.store(self.starts, int64(number * self.own.rows) + b.thread, start)
+                    number += 1
+
+    def multiply(self, item: Item, number: int, step: Pass, panels_before: int) -> None:
+        """The sums of a pass, in shared memory behind `panels_before` panels."""
+        b, own = self.b, self.own
+        panels, tiles = own.panels(step), own.rows // ROWS
+        size = own.rows * own.stride
+        with b.block():
+            sums = b.local("sum", tiles * panels * 4)
+            b.call(f"rnnc_clear<{tiles * panels * 4}>", address(sums, 0))
+            factors_before = sum(len(other.factors) for other in self.found.passes[:number])
+            for position, factor in enumerate(step.factors):
+                self.accumulate(item, step, factor, sums, factors_before + position)
+            start: Expr = int64(panels_before * size)
+            start += self.warp * int64(8 if own.across else panels * size)
+            target = address(self.sums, start)
+            spread = f"rnnc_spread<{tiles}, {panels}>"
+            b.call(spread, address(sums, 0), target, int64(size), int64(own.stride))
+
+    def accumulate(self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int) -> None:
+        """One factor's part."""
+        b, own, found, word = self.b, self.own, self.found, self.kernel.layout.word
+        index: Expr = int64(0)
+        for loop in factor.loops:
+            offset = item.env[loop.name] - int64(loop.lower)
+            index = index * int64(loop.upper - loop.lower) + offset
+        stride = len(step.slots) * found.columns
+        start = (index * int64(found.tiles) + item.tile) * int64(word.rows(factor.depth) * stride)
+        start = start + item.column + (self.warp * int64(8) if own.across else int64(0))
+        place = self.kernel.layout.places[factor.vector.buffer]
+        aligned = not place.is_external and self.begins_aligned(factor)
+        kind = f"{_TYPES[self.math]}, {own.rows // ROWS}, {own.panels(step)}"
+        b.call(
+            f"rnnc_multiply<{kind}, {'true' if aligned else 'false'}>",
+            address(sums, 0),
+            address(place.memory, 0),
+            address(self.starts, number * own.rows),
+            address(self.kernel.layout.packs[factor.pack], start),
+            int64(factor.depth),
+            int64(own.panel if own.across else found.columns),
+            int64(stride),
+            int64(0) if own.across else self.warp,
+            int64(1 if own.across else own.warps),
+        )
+
+    def begins_aligned(self, factor: Factor) -> bool:
+        """Whether a vector begins at a multiple of 16 bytes where its row does."""
+        last = factor.vector.element[-1]
+        assert isinstance(last, Poly)
+        return all(c % 4 == 0 for _, c in (last - Poly.of(factor.contraction)).terms)
+
+    def panels_before(self, number: int) -> int:
+        return sum(self.own.panels(step) for step in self.found.passes[:number])
+
+    # ---- what follows -------------------------------------------------------------------------
+
+    def follow(self, item: Item, element: Expr) -> None:
+        """One element of the tile: all sums are in shared memory."""
+        b, own = self.b, self.own
+        row = b.let(quotient(element, own.columns), "of_tile")
+        column = b.let(remainder(element, own.columns), "of_tile")
+        panel = b.let(quotient(column, own.panel), "panel")
+        inside = row * int64(own.stride) + remainder(column, own.panel)
+        size, each = own.rows * own.stride, own.columns // own.panel
+        with self.valid(item, row, column) as (env, batch_row):
+            known: dict[str, Expr] = {}
+            for number, step in enumerate(self.found.passes):
+                for position, slot in enumerate(step.slots):
+                    before = self.panels_before(number) + position * each
+                    at = (int64(before) + panel) * int64(size) + inside
+                    known[slot] = b.let(load(self.sums, at), "product")
+            at_element = self.kernel.emitter(env, batch_row, known)
+            emit_body(self.kernel.kernel, at_element, self.found.skipped)
+
+    def one_by_one(self, item: Item) -> None:
+        """A thread an element; it collects its sums pass after pass."""
+        b, own = self.b, self.own
+        size = own.rows * own.stride
+        known: dict[str, Buffer] = {}
+        for number, step in enumerate(self.found.passes):
+            if number:
+                b.call("__syncthreads")  # the sums before have been collected
+            self.multiply(item, number, step, 0)
+            b.call("__syncthreads")
+            for slot in step.slots:
+                known[slot] = b.local("product", 1)
+            with b.when(tirx.LT(b.thread, int64(size))):
+                for position, slot in enumerate(step.slots):
+                    total: Expr = tirx.FloatImm("float32", 0.0)
+                    for warp in range(own.warps):
+                        at = int64((warp * len(step.slots) + position) * size) + b.thread
+                        total = total + load(self.sums, at)
+                    b.store(known[slot], 0, total)
+        row = b.let(quotient(b.thread, own.columns), "of_tile")
+        column = b.let(remainder(b.thread, own.columns), "of_tile")
+        with self.valid(item, row, column) as (env, batch_row):
+            values = {slot: b.let(load(memory, 0)) for slot, memory in known.items()}
+            at_element = self.kernel.emitter(env, batch_row, values)
+            emit_body(self.kernel.kernel, at_element, self.found.skipped)
+
+    @contextmanager
+    def valid(self, item: Item, row: Expr, column: Expr) -> Iterator[tuple[Environment, Expr]]:
+        """Inside, if the kernel has this element of the tile: its environment and batch row."""
+        b, shape = self.b, self.kernel.kernel.shape
+        whole = item.tile * int64(self.found.columns) + item.column + column
+        name = ex.element(len(shape) - 1)
+        here = b.let(whole, name)
+        number = b.let(item.first + row, "own")
+        inside = tirx.And(tirx.LT(row, int64(self.own.rows)), tirx.LE(number, item.last))
+        with b.when(tirx.And(inside, tirx.LT(here, int64(shape[-1])))):
+            env, batch_row = self.points.place(number)
+            axes = {other: value for other, value in item.env.items() if other not in env}
+            yield {**axes, **env, name: here}, batch_row
