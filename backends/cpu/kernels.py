@@ -30,6 +30,8 @@ from .target import CpuTarget
 from .tiles import PassTile, RowTile
 
 _FEW_TILES = 8  # for each task: with more of them, it matters little that some have one more
+_MANY_ROWS = 384  # that come once: worth reading all weights for each block of them
+_ROWS_AT_ONCE = 96  # of those: their left operands stay in the second-level cache
 _CHUNK = 4  # vectors of one work item of a kernel without products, where there is one row
 
 Used = dict[
@@ -232,7 +234,11 @@ class KernelEmitter:
                 self.epilogue(tiles, env, int64(0), 0, ahead)
 
     def many_rows(self, found: Products, rows: Rows, env: Environment, tasks: Tasks) -> None:
-        """Work items: column tile x block of rows, all rows of a tile by the same task."""
+        """Work items: column tile x block of rows.
+
+        All rows of a tile by the same task, which then keeps its weights from wave to wave; or,
+        where so many rows come only once, all tiles of a block of rows, which then are read once.
+        """
         b = self.b
         count = b.let(rows.count, "rows")
         least = ceiling_quotient(count, found.tiling.block)
@@ -244,9 +250,17 @@ class KernelEmitter:
         )
         shares = tirx.Min(count, tirx.Select(uneven, number, int64(1)))
         blocks = b.let(tirx.Max(least, shares), "blocks")
+        by_rows: Expr | None = None
+        if tasks.turn is None:
+            by_rows = b.let(tirx.GE(count, int64(_MANY_ROWS)), "by_rows")
+            parts = ceiling_quotient(ceiling_quotient(count, _ROWS_AT_ONCE), number) * number
+            blocks = b.let(tirx.Select(by_rows, parts, blocks), "blocks")
         with self.tiles(int64(found.tiles) * blocks, tasks) as item:
-            tile = b.let(quotient(item, blocks), "tile")
-            block = b.let(remainder(item, blocks), "block")
+            tile, block = quotient(item, blocks), remainder(item, blocks)
+            if by_rows is not None:
+                tile = tirx.Select(by_rows, remainder(item, found.tiles), tile)
+                block = tirx.Select(by_rows, quotient(item, found.tiles), block)
+            tile, block = b.let(tile, "tile"), b.let(block, "block")
             start = b.let(quotient(count * block, blocks), "start")
             stop = b.let(quotient(count * (block + int64(1)), blocks), "stop")
             self.row_tiles(found, rows, env, tile, start, stop)

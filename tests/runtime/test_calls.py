@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,9 +14,10 @@ import pytest
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request
 from rnnc.ir.pointwise import Array
+from rnnc.runtime.model import BoundModel
 from tests.runtime.networks import SIZES, assert_outputs, network
 from tests.threads import set_thresholds
-from tests.tolerance import tolerance
+from tests.tolerance import assert_close, tolerance
 
 NAMES = sorted(SIZES)
 
@@ -211,6 +215,22 @@ def test_repetitions_are_equal(name: str, threads: int) -> None:
             np.testing.assert_array_equal(value, first[output])
 
 
+@pytest.mark.parametrize(("steps", "batch"), [(1000, 1), (131, 3)], ids=str)
+def test_many_steps(steps: int, batch: int) -> None:
+    """So many rows of what comes once for all steps that it is divided by rows, not by columns;
+    with the same threads the bits are the same, wherever the weights lie."""
+    net = network("elman_network")
+    inputs = net.inputs(steps, batch)
+    expected = net.expected(inputs, steps)
+    others = [net.bound, net.model.bind(net.params)]
+    for threads in (1, 2, 4):
+        first = net.bound.run(inputs, threads=threads)
+        assert_outputs(first, expected, steps)
+        for bound in others:
+            for output, value in bound.run(inputs, threads=threads).items():
+                np.testing.assert_array_equal(value, first[output])
+
+
 @pytest.mark.parametrize("thresholds", [(10**9, 0), (0, 10**9), (3000, 0)], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_worth_sharing_is_left_to_one_thread(
@@ -249,3 +269,51 @@ def test_callers_at_once(names: list[str]) -> None:
         network(name)  # compiled before anybody calls
     with ThreadPoolExecutor(4) as callers:
         assert list(callers.map(work, range(8))) == [True] * 8
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An array [4, 2, 3] that a model computes when another one reads it."""
+
+    bound: BoundModel
+    x: Array
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Array:
+        y = self.bound.run({"x": self.x}, threads=2)["y"]
+        return np.repeat(y[:4, :2, :1], 3, axis=2)
+
+
+@pytest.mark.parametrize("inner", ["stacked_lstm", "elman_network"])
+def test_a_call_inside_a_call(inner: str) -> None:
+    """Also of the same model; the inner call takes a larger workspace than the outer one."""
+    outer, nested = network("stacked_lstm"), network(inner)
+    argument = Computed(nested.bound, nested.inputs(50, 40)["x"])
+    expected = outer.bound.run({"x": np.asarray(argument)}, threads=1)["y"]
+    with ThreadPoolExecutor(1) as fresh:  # a thread without a workspace
+        for _ in range(3):
+            found = fresh.submit(outer.bound.run, {"x": argument}, threads=2).result()["y"]
+            assert_close(found, expected, np.float32, 54)
+
+
+def test_the_first_call_does_what_the_tenth_does() -> None:
+    """But for the page faults of its workspace, which a thread has once for all models; later calls
+    fault for their outputs at most."""
+    net = network("stacked_lstm")
+    inputs = net.inputs(2000, 16)
+
+    def measured(bound: BoundModel) -> tuple[float, int, int]:
+        """Seconds of this thread, its page faults, pages of the outputs."""
+        before, start = resource.getrusage(resource.RUSAGE_THREAD), time.thread_time()
+        outputs = bound.run(inputs, threads=1)
+        seconds = time.thread_time() - start
+        faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before.ru_minflt
+        return seconds, faults, sum(array.nbytes for array in outputs.values()) // 4096
+
+    with ThreadPoolExecutor(1) as fresh:  # a thread without a workspace
+        _, faults, pages = fresh.submit(measured, net.bound).result()
+        assert faults > pages, "the workspace was there before"
+        bound = net.model.bind(net.params)
+        seconds, *_ = fresh.submit(measured, bound).result()
+        later = [fresh.submit(measured, bound).result() for _ in range(9)]
+    assert max(faults for _, faults, _ in later) < pages + 64
+    assert seconds < 3 * max(one for one, *_ in later) + 1e-3
