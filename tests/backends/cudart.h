@@ -6,8 +6,8 @@
 
 namespace gpu {
 struct counts {
-  int64_t allocated, freed, copies, clears, waits;
-  void *stream;  // of the last copy or clear
+  int64_t allocated, freed, copies, waits;
+
 };
 static inline int64_t setting(const char *name, int64_t otherwise) {
   const char *text = std::getenv(name);
@@ -52,13 +52,13 @@ int cudaFree(void *address) {
 }
 int cudaMemcpyAsync(void *target, const void *source, size_t size, int, void *stream) {
   ++rnnc_test_counts.copies;
-  rnnc_test_counts.stream = stream;
+
   std::memcpy(target, source, size);
   return 0;
 }
 int cudaMemsetAsync(void *target, int value, size_t size, void *stream) {
-  ++rnnc_test_counts.clears;
-  rnnc_test_counts.stream = stream;
+
+
   std::memset(target, value, size);
   return 0;
 }

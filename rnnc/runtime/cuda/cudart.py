@@ -105,19 +105,16 @@ class Cuda:
     def download(self, target: int, source: int, size: int, stream: int) -> None:
         """To host memory, when the stream has come so far."""
         self._copy(target, source, size, _TO_HOST, stream)
-        self._call("cudaStreamSynchronize", "waiting for a call", ctypes.c_void_p(stream))
+        self.wait(stream)
+
+    def wait(self, stream: int) -> None:
+        """Until all is done that was launched there."""
+        self._call("cudaStreamSynchronize", "waiting for the GPU", ctypes.c_void_p(stream))
 
     def _copy(self, target: int, source: int, size: int, kind: int, stream: int) -> None:
         self._call(
             "cudaMemcpyAsync", "copying", ctypes.c_void_p(target), ctypes.c_void_p(source),
             ctypes.c_size_t(size), kind, ctypes.c_void_p(stream),
-        )  # fmt: skip
-
-    def clear(self, target: int, size: int, stream: int) -> None:
-        """Zeros."""
-        self._call(
-            "cudaMemsetAsync", "clearing", ctypes.c_void_p(target), 0, ctypes.c_size_t(size),
-            ctypes.c_void_p(stream),
         )  # fmt: skip
 
     def is_capturing(self, stream: int) -> bool:

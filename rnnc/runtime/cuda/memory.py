@@ -33,6 +33,7 @@ class Resident:
             if array.nbytes:
                 contiguous = np.ascontiguousarray(array)
                 cuda.upload(place, address(contiguous), array.nbytes, 0)
+        cuda.wait(0)  # other streams do not wait for this one
 
 
 class Arena:

@@ -11,6 +11,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,11 @@ import numpy.typing as npt
 from rnnc.arrays import read_arrays
 from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
 from rnnc.runtime.artifact import Artifact, unfit
+from rnnc.runtime.cuda.calls import Calls, Resources
 from rnnc.runtime.cuda.library import Library
 from rnnc.runtime.cuda.memory import Arena, Resident, placed
 from rnnc.runtime.cuda.packing import taken
+from rnnc.runtime.cuda.tensors import gpu_of
 from rnnc.runtime.manifest import Manifest, Prepared
 from rnnc.runtime.memory import DTYPES, Array, address
 from rnnc.runtime.model import BoundModel, Model
@@ -87,6 +90,11 @@ class CudaBoundModel(BoundModel):
         kept = Resident(self._cuda, values)
         self._defaults = {p.name: a for p, a in zip(defaults, kept.addresses, strict=True)}
         self._kept = kept
+        self._calls = Calls(
+            Resources(
+                manifest, self._cuda, self._code.forward, device, self._weights, self._defaults
+            )
+        )
 
     def _prepared(self, params: Sequence[Points]) -> list[Points]:
         """What the parameters alone decide."""
@@ -112,17 +120,53 @@ class CudaBoundModel(BoundModel):
             self._cuda.download(address(array), place, array.nbytes, 0)
         return [_by_point(s, a) for s, a in zip(preparation.results, results, strict=True)]
 
-    def run(
+    def __call__(
         self,
-        inputs: Mapping[str, npt.ArrayLike],
         *,
-        lengths: Lengths | None = None,
+        lengths: Any = None,
         resets: npt.ArrayLike | None = None,
         extents: Mapping[str, int] | None = None,
         threads: int | None = None,
         batch_first: bool = False,
+        **inputs: Any,
+    ) -> dict[str, Any]:
+        """All outputs by name; see `run`."""
+        return self.run(
+            inputs, lengths=lengths, resets=resets, extents=extents, batch_first=batch_first
+        )
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        lengths: Any = None,
+        resets: npt.ArrayLike | None = None,
+        extents: Mapping[str, int] | None = None,
+        threads: int | None = None,
+        batch_first: bool = False,
+        stream: int | None = None,
+    ) -> dict[str, Any]:
+        """All outputs by name, for inputs by name: arrays of the host, or tensors on the GPU.
+
+        For arrays as `BoundModel.run` has it, through copies in the GPU's memory. Tensors are of
+        torch or CuPy, and so are the outputs; they are read and written where they are, on the
+        framework's current stream or on `stream`, a cudaStream_t. Nothing waits, but for lengths
+        and for ints that have a range, which the host looks at. `threads` says nothing here.
+        """
+        if any(gpu_of(value) is not None for value in inputs.values()):
+            if resets is not None:
+                raise error("RNN735", "resets need arrays in host memory, not tensors on a GPU")
+            return self._calls.run(inputs, lengths, extents or {}, batch_first, stream)
+        return self._on_arrays(inputs, lengths, resets, extents, batch_first)
+
+    def _on_arrays(
+        self,
+        inputs: Mapping[str, npt.ArrayLike],
+        lengths: Lengths | None,
+        resets: npt.ArrayLike | None,
+        extents: Mapping[str, int] | None,
+        batch_first: bool,
     ) -> dict[str, Array]:
-        """As on a CPU, through copies in the GPU's memory; `threads` says nothing here."""
         manifest = self.model.manifest
         arguments = collect(manifest, inputs, extents or {}, lengths, batch_first)
         if resets is None and self._differ(arguments):

@@ -1,0 +1,310 @@
+"""Calls of CUDA models on tensors: on the emulator, whose GPU is host memory."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rnnc.diagnostics import DiagnosticError, Source
+from rnnc.driver import Compilation, Request
+from rnnc.runtime.cuda import calls, model
+from rnnc.runtime.cuda.frameworks import Torch, framework_of
+from rnnc.runtime.cuda.model import CudaBoundModel, CudaModel
+from tests.backends.emulation import compiler, emulated
+from tests.oracles.arrays import Array
+from tests.tolerance import assert_close
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler to emulate with")
+
+SPEC = """
+model network{X, H, V}:
+    dim t in 0..T
+    input x[t]: [X], word[t]: int in 0..V, h0: [H] = 0.5
+    param W: [H, X], U: [H, H], E: [V, H]
+    h[t] = tanh(W @ x[t] + U @ h[t-1] + E[word[t]])
+    h[-1] = h0
+    output y[t] = h[t]
+    output last = h[T-1]
+"""
+X, H, V, T, B = 3, 5, 7, 4, 2
+STREAM = 0x5EED
+
+
+class OnGpu:
+    """An array that says of itself that it is in the memory of a GPU."""
+
+    def __init__(self, array: Array, device: int = 0) -> None:
+        self.array: Any = array
+        self.device = device
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.device
+
+    def __dlpack__(self, *, stream: int) -> Any:
+        assert stream == STREAM
+        return self.array.__dlpack__()
+
+
+class Interfaced:
+    """The same, by the older protocol."""
+
+    def __init__(self, array: Array) -> None:
+        self.__cuda_array_interface__ = array.__array_interface__
+        self.array = array
+
+
+@dataclass
+class Arrays:
+    """A framework of such tensors."""
+
+    made: int = 0
+
+    def stream(self, device: int) -> int:
+        return STREAM
+
+    def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> OnGpu:
+        self.made += 1
+        return OnGpu(np.full(shape, 1, dtype))
+
+    def converted(self, value: Any, dtype: str) -> OnGpu:
+        return OnGpu(np.ascontiguousarray(value.array, dtype))
+
+    def parts(self, value: Any, axis: int) -> OnGpu:
+        return OnGpu(np.stack([value.array.real, value.array.imag], axis))
+
+    def clear_beyond(self, value: Any, axis: int, batch: int, lengths: Any, offset: int) -> None:
+        steps = np.moveaxis(value.array, (axis, batch), (0, 1))
+        for row, length in enumerate(lengths.array):
+            steps[max(0, length + offset) :, row] = 0
+
+
+class Counts(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("allocated", "freed", "copies", "waits"))
+
+
+@pytest.fixture(scope="module")
+def compiled() -> CudaModel:
+    sizes = {"X": X, "H": H, "V": V}
+    return emulated(Compilation(Source("network.rnn", SPEC), Request("network", sizes)))
+
+
+@pytest.fixture(scope="module")
+def weights(compiled: CudaModel) -> dict[str, Array]:
+    return compiled.random_parameters(1)
+
+
+@pytest.fixture
+def bound(compiled: CudaModel, weights: Mapping[str, Array]) -> CudaBoundModel:
+    return compiled.bind(weights)
+
+
+@pytest.fixture
+def framework(monkeypatch: pytest.MonkeyPatch) -> Arrays:
+    made = Arrays()
+    monkeypatch.setattr(calls, "framework_of", lambda values: made)
+    return made
+
+
+def counts(compiled: CudaModel) -> Counts:
+    return Counts.in_dll(compiled.code.functions, "rnnc_test_counts")
+
+
+def inputs() -> dict[str, Array]:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(T, B, X)).astype(np.float32)
+    return {"x": x, "word": random.integers(0, V, (T, B)).astype(np.int32)}
+
+
+def expected(
+    weights: Mapping[str, Array], given: Mapping[str, Array], lengths: tuple[int, ...] = (T, T)
+) -> dict[str, Array]:
+    W, U, E = (np.asarray(weights[name], np.float64) for name in "WUE")
+    y, last = np.zeros((T, B, H)), np.zeros((B, H))
+    for row, length in enumerate(lengths):
+        h = np.full(H, 0.5)
+        for t in range(length):
+            h = np.tanh(W @ given["x"][t, row] + U @ h + E[given["word"][t, row]])
+            y[t, row] = h
+        last[row] = h
+    return {"y": y, "last": last}
+
+
+def agree(found: Mapping[str, Any], wanted: Mapping[str, Array]) -> None:
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        array = found[name].array if hasattr(found[name], "array") else np.asarray(found[name])
+        assert_close(array, value, np.float32, T)
+
+
+@pytest.mark.usefixtures("framework")
+@pytest.mark.parametrize("kind", [OnGpu, Interfaced])
+def test_tensors_are_read_where_they_are(
+    bound: CudaBoundModel, weights: Mapping[str, Array], kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = inputs()
+    wide = np.zeros((B, T, 2 * X), np.float32)
+    wide[:, :, :X] = given["x"].swapaxes(0, 1)
+    view = wide[:, :, :X].swapaxes(0, 1)  # strides of its own
+    seen: list[list[int]] = []
+    launch = bound._calls._model.forward.__call__
+
+    def spy(stream: int, pointers: list[int], sizes: object) -> int:
+        assert stream == STREAM
+        seen.append(pointers)
+        return launch(stream, pointers, sizes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(bound._calls._model.forward), "__call__", staticmethod(spy))
+    found = bound.run({"x": kind(view), "word": kind(given["word"])})
+    assert view.ctypes.data in seen[0] and given["word"].ctypes.data in seen[0]
+    assert found["y"].array.ctypes.data in seen[0]
+    agree(found, expected(weights, given))
+
+
+def test_a_second_call_asks_for_nothing(
+    bound: CudaBoundModel, compiled: CudaModel, framework: Arrays
+) -> None:
+    """But for its outputs and workspace, of the framework's pool; it waits for ints alone."""
+    given = {name: OnGpu(array) for name, array in inputs().items()}
+    bound.run(given)
+    before, made = counts(compiled), framework.made
+    allocated, waits = before.allocated, before.waits
+    bound.run(given)
+    after = counts(compiled)
+    assert after.allocated == allocated and framework.made == made + 3
+    assert after.waits == waits + 1
+
+
+@pytest.mark.usefixtures("framework")
+def test_captures(bound: CudaBoundModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {name: OnGpu(array) for name, array in inputs().items()}
+    with monkeypatch.context() as patch:
+        patch.setenv("RNNC_EMULATOR_CAPTURING", "1")
+        refused(lambda: bound.run(given), "RNN753", "first time")
+    bound.run(given)
+    monkeypatch.setenv("RNNC_EMULATOR_CAPTURING", "1")
+    waits = counts(bound.model).waits  # type: ignore[arg-type]
+    bound.run(given)
+    assert counts(bound.model).waits == waits  # type: ignore[arg-type]
+    refused(lambda: bound.run(given, lengths=[1, 2]), "RNN753", "lengths")
+
+
+@pytest.mark.usefixtures("framework")
+def test_lengths_and_batch_first(bound: CudaBoundModel, weights: Mapping[str, Array]) -> None:
+    given = inputs()
+    beyond = given | {"word": given["word"].copy()}
+    beyond["word"][2:, 1] = V + 3  # no step of its row
+    tensors = {name: OnGpu(array) for name, array in beyond.items()}
+    wanted = expected(weights, given, (T, 2))
+    agree(bound.run(tensors, lengths=[T, 2]), wanted)
+    agree(bound.run(tensors, lengths=OnGpu(np.array([T, 2]))), wanted)
+    turned = {n: OnGpu(np.ascontiguousarray(a.swapaxes(0, 1))) for n, a in beyond.items()}
+    found = bound.run(turned, lengths=[T, 2], batch_first=True)
+    assert found["y"].array.shape == (B, T, H)
+    found["y"].array = found["y"].array.swapaxes(0, 1)
+    agree(found, wanted)
+
+
+@pytest.mark.usefixtures("framework")
+def test_wide_ints_are_narrowed_and_looked_at(
+    bound: CudaBoundModel, weights: Mapping[str, Array]
+) -> None:
+    given = inputs()
+    x = OnGpu(given["x"])
+    agree(
+        bound.run({"x": x, "word": OnGpu(given["word"].astype(np.int64))}), expected(weights, given)
+    )
+    given["word"][1, 1] = V
+    refused(lambda: bound.run({"x": x, "word": OnGpu(given["word"])}), "RNN733", r"7 at \[1, 1\]")
+
+
+@pytest.mark.usefixtures("framework")
+def test_mistakes(bound: CudaBoundModel) -> None:
+    given = inputs()
+    x, word = OnGpu(given["x"]), OnGpu(given["word"])
+
+    def call(**other: Any) -> None:
+        bound.run({"x": x, "word": word, **other})
+
+    refused(lambda: call(x=given["x"]), "RNN743", "host memory")
+    refused(lambda: call(x=OnGpu(given["x"], device=1)), "RNN743", "GPU 1")
+    refused(lambda: call(z=x), "RNN731", "'z'")
+    refused(lambda: bound.run({"x": x}), "RNN731", "'word'")
+    refused(lambda: call(x=OnGpu(given["x"][:, :1])), "RNN732", "batch is 1")
+    refused(lambda: call(x=OnGpu(given["x"].astype(np.float64))), "RNN733", "float64")
+    refused(lambda: call(word=x), "RNN733", "float32")
+    refused(lambda: bound.run({"x": x, "word": word}, resets=[1]), "RNN735", "host")
+    refused(lambda: bound.run({"x": x, "word": word}, lengths=[T, T + 1]), "RNN734", "5")
+    refused(lambda: bound.stream(), "RNN738", "GPU")
+
+
+def test_frameworks_that_are_not_known() -> None:
+    refused(lambda: framework_of({"x": OnGpu(np.zeros(1))}), "RNN733", "torch or CuPy")
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_tensors_of_torch(
+    bound: CudaBoundModel,
+    weights: Mapping[str, Array],
+    requires_grad: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch's own memory stands for that of the GPU."""
+
+    class OnHost(Torch):
+        def stream(self, device: int) -> int:
+            return STREAM
+
+    def gpu_of(value: object) -> int | None:
+        return 0 if isinstance(value, torch.Tensor) else None
+
+    monkeypatch.setattr(calls, "framework_of", lambda values: OnHost("cpu"))
+    monkeypatch.setattr(calls, "gpu_of", gpu_of)
+    monkeypatch.setattr(model, "gpu_of", gpu_of)
+    given = inputs()
+    x = torch.from_numpy(given["x"]).requires_grad_(requires_grad)
+    word = torch.from_numpy(given["word"]).long()
+    found = bound.run({"x": x, "word": word}, lengths=torch.tensor([T, 1]))
+    assert isinstance(found["y"], torch.Tensor)
+    agree(found, expected(weights, given, (T, 1)))
+
+
+def test_arrays_of_the_host(bound: CudaBoundModel, weights: Mapping[str, Array]) -> None:
+    given = inputs()
+    agree(bound.run(given), expected(weights, given))
+    agree(bound(x=given["x"], word=given["word"], lengths=[1, T]), expected(weights, given, (1, T)))
+
+
+def test_gpus(compiled: CudaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = compiled.random_parameters(0)
+    refused(lambda: compiled.bind(weights, device=1), "RNN751", "sees 1")
+    for capability, runs in {"80": True, "86": True, "90": True, "120": True, "75": False}.items():
+        monkeypatch.setenv("RNNC_EMULATOR_CAPABILITY", capability)
+        if runs:
+            compiled.bind(weights)
+        else:
+            refused(lambda: compiled.bind(weights), "RNN712", "sm_75")
+    monkeypatch.setenv("RNNC_EMULATOR_DEVICES", "0")
+    refused(lambda: CudaModel(compiled.artifact), "RNN751", "none in this machine")
+    monkeypatch.setenv("RNNC_EMULATOR_NO_DEVICE", "35")
+    refused(lambda: CudaModel(compiled.artifact), "RNN751", "driver")
+
+
+def test_memory_that_is_full(bound: CudaBoundModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNNC_EMULATOR_MEMORY", "4096")
+    given = {name: np.concatenate([array] * 64, 1) for name, array in inputs().items()}
+    refused(lambda: bound.run(given), "RNN736", "GPU")
+
+
+def refused(call: Any, code: str, text: str) -> None:
+    with pytest.raises(DiagnosticError) as caught:
+        call()
+    [diagnostic] = caught.value.diagnostics
+    assert diagnostic.code == code
+    assert re.search(text, diagnostic.message)
