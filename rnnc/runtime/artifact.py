@@ -135,8 +135,10 @@ def _read_c_library(folder: Path) -> dict[str, bytes]:
 def _only_model(path: Path) -> Path:
     """The folder of the one model of which a C library is installed in `path`."""
     found = sorted((path / _SHARE).iterdir())
-    if len(found) != 1:
-        named = ", ".join(f"lib/lib{folder.name}.so" for folder in found) or "none"
+    if not found:
+        raise damaged(path, "there is no library in it")
+    if len(found) > 1:
+        named = ", ".join(f"lib/lib{folder.name}.so" for folder in found)
         raise damaged(path, f"it has several libraries, name one: {named}")
     return found[0]
 

@@ -113,7 +113,8 @@ class Model:
         """
         if params is None and self.manifest.embedded:
             return BoundModel(self, self.library.load_embedded())
-        given = read_arrays(Path(params)) if isinstance(params, str | Path) else params or {}
+        params = {} if params is None else params
+        given = params if isinstance(params, Mapping) else read_arrays(Path(params))
         found = arrays(self.manifest, checked(self.manifest, given))
         return BoundModel(self, self.library.create(found))
 

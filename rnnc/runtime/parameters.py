@@ -71,7 +71,7 @@ def checked(manifest: Manifest, given: Mapping[str, npt.ArrayLike]) -> tuple[Poi
     known = [path for spec in manifest.parameters for path in spec.paths]
     for name in arrays:
         if name not in used:
-            close = difflib.get_close_matches(name, known, 1)
+            close = difflib.get_close_matches(str(name), known, 1)
             hints = (f"did you mean '{close[0]}'?",) if close else ()
             message = f"the model has no parameter '{name}'"
             found.append(Diagnostic("RNN722", message, hints=hints))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 import rnnc
-from rnnc.runtime.arguments import error
+from rnnc.runtime.arguments import error, only_extent
 from rnnc.runtime.artifact import SUFFIX
 from rnnc.runtime.initial import random_parameters
 from rnnc.runtime.model import Model
@@ -102,15 +102,21 @@ class Module(torch.nn.Module):
                 what = "is given twice" if name in given else "is no input of the model"
                 raise error("RNN731", f"'{name}' {what}", f"inputs: {', '.join(names)}")
             given[name] = tensor
+        for name, tensor in given.items():
+            if not isinstance(tensor, torch.Tensor):
+                raise error("RNN733", f"input '{name}' is {type(tensor).__name__}, not a tensor")
         known = self.network.manifest.extents
-        own: Mapping[str, torch.Tensor] = {}
-        if isinstance(lengths, torch.Tensor):
-            if len(known) != 1:
-                hint = "give a dict:  lengths={'T': ...}"
-                raise error("RNN734", "lengths need the name of their extent", hint)
-            own = {known[0]: lengths}
-        elif lengths is not None:
-            own = lengths
+        own = {} if lengths is None else lengths
+        if not isinstance(own, Mapping):
+            own = {only_extent(self.network.manifest): own}
+        for name, tensor in own.items():
+            if name not in known:
+                raise error("RNN734", f"lengths for '{name}', which is no run-time extent")
+            if not isinstance(tensor, torch.Tensor):
+                raise error("RNN734", f"lengths of '{name}' are {tensor!r}, not a tensor")
+        for name, extent in (extents or {}).items():
+            if name not in known or extent < 0:
+                raise error("RNN732", f"the model has no extent '{name}' of {extent}")
         outputs = call(
             self.network,
             given,

@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from rnnc.diagnostics import DiagnosticError
 from rnnc.runtime.arguments import error
 from rnnc.torch.network import DTYPES, Network, Tensors, find
 from rnnc.torch.shapes import output_shapes
 
+_DERIVATIVES = (torch._C._functorch.TransformType.Grad, torch._C._functorch.TransformType.Jvp)
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -34,7 +37,11 @@ def call(
 
     torch's dispatcher costs more than a small model: where nothing listens it is left out.
     """
-    if torch.compiler.is_compiling() or _is_listened_to([*inputs.values(), *parameters]):
+    given = [*inputs.values(), *parameters]
+    is_compiling = torch.compiler.is_compiling()
+    if not is_compiling and _wants_tangents(given):
+        raise _no_gradients(network.manifest.model)
+    if is_compiling or _is_listened_to(given):
         found: list[torch.Tensor] = torch.ops.rnnc.forward(
             network.key,
             ",".join(inputs),
@@ -55,6 +62,23 @@ def _is_listened_to(given: Sequence[torch.Tensor]) -> bool:
     if any(type(tensor) not in _PLAIN for tensor in given):
         return True
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+
+
+def _wants_tangents(given: Sequence[torch.Tensor]) -> bool:
+    """Whether torch wants derivatives that it would silently take for zero, or fail at without
+    saying of what: those in forward mode, and of `torch.func`."""
+    stack = torch._C._functorch.peek_interpreter_stack()
+    if stack is not None and stack.key() in _DERIVATIVES:
+        return True
+    return forward_ad._current_level >= 0 and any(
+        forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+        for tensor in given
+    )
+
+
+def _no_gradients(name: str) -> DiagnosticError:
+    message = f"'{name}' has no gradients: rnnc computes only outputs so far"
+    return error("RNN741", message, "call it under torch.no_grad()")
 
 
 def _named(names: str, inputs: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -103,8 +127,7 @@ def _(
 def _gradients(key: str, wanted: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Gradients of `wanted`. An operator, so that a compiled training step fails when it asks for
     them and not before."""
-    message = f"'{key.split(':')[0]}' has no gradients: rnnc computes only outputs so far"
-    raise error("RNN741", message, "call it under torch.no_grad()")
+    raise _no_gradients(key.split(":")[0])
 
 
 @_gradients.register_fake

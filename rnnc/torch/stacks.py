@@ -119,7 +119,7 @@ class _Layers(torch.nn.Module):
 
 
 class LSTM(_Layers):
-    """`torch.nn.LSTM`. Raises RNN744 for dropout in training."""
+    """`torch.nn.LSTM`, with its exceptions. Raises RNN744 for dropout in training."""
 
     def __init__(
         self,
@@ -134,13 +134,15 @@ class LSTM(_Layers):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        options = num_layers, bias, batch_first, dropout, bidirectional, proj_size
+        torch.nn.LSTM(input_size, hidden_size, *options, device="meta")  # checks them
         stack = Stack("lstm", bias, bidirectional, proj_size > 0)
         sizes = input_size, hidden_size, num_layers
         super().__init__(stack, *sizes, batch_first, dropout, proj_size, device, dtype)
 
 
 class GRU(_Layers):
-    """`torch.nn.GRU`. Raises RNN744 for dropout in training."""
+    """`torch.nn.GRU`, with its exceptions. Raises RNN744 for dropout in training."""
 
     def __init__(
         self,
@@ -154,13 +156,15 @@ class GRU(_Layers):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        options = num_layers, bias, batch_first, dropout, bidirectional
+        torch.nn.GRU(input_size, hidden_size, *options, device="meta")  # checks them
         stack = Stack("gru", bias, bidirectional, False)
         sizes = input_size, hidden_size, num_layers
         super().__init__(stack, *sizes, batch_first, dropout, 0, device, dtype)
 
 
 class RNN(_Layers):
-    """`torch.nn.RNN`. Raises RNN744 for dropout in training."""
+    """`torch.nn.RNN`, with its exceptions. Raises RNN744 for dropout in training."""
 
     def __init__(
         self,
@@ -175,6 +179,8 @@ class RNN(_Layers):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        options = num_layers, nonlinearity, bias, batch_first, dropout, bidirectional
+        torch.nn.RNN(input_size, hidden_size, *options, device="meta")  # checks them
         kind: Kind = "rnn_relu" if nonlinearity == "relu" else "rnn_tanh"
         stack = Stack(kind, bias, bidirectional, False)
         sizes = input_size, hidden_size, num_layers

@@ -175,6 +175,50 @@ def test_streams(library: CLibrary, params: dict[str, Array]) -> None:
         *(ctypes.c_int64(memory.size), ctypes.byref(place)),
     )
     assert code == MEMORY and "the stream needs" in library.error
+    size = library.functions[f"{NAME}_stream_size"]
+    size.restype = ctypes.c_int64
+    for batch in (-1, 2**31, 2**62):
+        assert size(ctypes.c_int64(batch)) == -ARGUMENT, batch
+        assert f"batch is {batch}" in library.error
+        code = init(
+            *(model, ctypes.c_int64(batch), None, ctypes.c_void_p(memory.ctypes.data)),
+            *(ctypes.c_int64(memory.size), ctypes.byref(place)),
+        )
+        assert code == ARGUMENT and place.value is None
+
+
+def test_null(library: CLibrary, params: dict[str, Array]) -> None:
+    """Whatever is missing."""
+    model, functions = library.create(params), library.functions
+    number, out = ctypes.c_uint64(library.interface), ctypes.byref(ctypes.c_void_p())
+    call, given = ctypes.byref(library.call(T=2, batch=2)), ctypes.byref(library.parameters())
+    stream = Stream(library, model, 2, {})
+    room = ctypes.c_void_p(stream.memory.ctypes.data), ctypes.c_int64(stream.memory.size)
+    no_room = None, room[1]
+    calls: list[tuple[str, tuple[object, ...], int]] = [
+        ("create", (number, None, out), ARGUMENT),
+        ("create", (number, given, out), WEIGHTS),
+        ("create", (number, given, None), ARGUMENT),
+        ("load", (number, None, out), ARGUMENT),
+        ("load", (number, b"/", out), FILE),
+        ("load_bytes", (number, None, ctypes.c_size_t(5), out), ARGUMENT),
+        ("forward", (model, None), ARGUMENT),
+        ("forward", (None, call), ARGUMENT),
+        ("forward", (model, call), WORKSPACE),
+        ("stream_init", (None, ctypes.c_int64(2), None, *room, out), ARGUMENT),
+        ("stream_init", (model, ctypes.c_int64(2), None, *no_room, out), MEMORY),
+        ("stream_init", (model, ctypes.c_int64(2), None, *room, None), ARGUMENT),
+        ("stream_reset", (model, None, ctypes.c_int64(0), None), ARGUMENT),
+        ("stream_copy", (None, *room, out), ARGUMENT),
+        ("stream_copy", (stream.place, *no_room, out), MEMORY),
+        ("stream_copy", (stream.place, *room, None), ARGUMENT),
+        ("step", (model, stream.place, None), ARGUMENT),
+        ("step", (model, None, call), ARGUMENT),
+        ("step", (model, stream.place, ctypes.byref(library.struct("step_call")())), ARGUMENT),
+    ]
+    for name, arguments, code in calls:
+        assert functions[f"{NAME}_{name}"](*arguments) == code, (name, arguments, library.error)
+    functions[f"{NAME}_free"](None)
 
 
 def test_memory_of_the_caller(library: CLibrary, params: dict[str, Array]) -> None:

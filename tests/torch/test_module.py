@@ -23,6 +23,7 @@ from tests.tolerance import assert_close
 
 pytest.importorskip("torch")
 import torch
+from torch.autograd import forward_ad
 
 from rnnc.torch import Module
 
@@ -240,9 +241,34 @@ def test_gradients_are_refused_when_they_are_asked_for() -> None:
             assert torch.equal(forward(x)["y"], y)
 
 
+def test_other_derivatives_are_refused_at_once() -> None:
+    """None of them is silently zero."""
+    module, x = made("stacked_lstm"), torch.randn(6, 3, 3)
+
+    def total(x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = module(x)["y"]
+        return y.sum()
+
+    def forward_mode() -> None:
+        with forward_ad.dual_level():
+            total(forward_ad.make_dual(x, torch.ones_like(x)))  # type: ignore[no-untyped-call]
+
+    for call in (
+        forward_mode,
+        lambda: torch.func.grad(total)(x),
+        lambda: torch.func.jvp(total, (x,), (x,)),
+    ):
+        with pytest.raises(DiagnosticError) as error:
+            call()
+        assert code(error) == "RNN741"
+    with forward_ad.dual_level():
+        total(x)
+
+
 @pytest.mark.parametrize(
     ("x", "expected"),
     [
+        (np.zeros((6, 3, 3), np.float32), "RNN733"),
         (torch.zeros(6, 3, 3, dtype=torch.float64), "RNN733"),
         (torch.zeros(6, 3, 3, dtype=torch.bfloat16), "RNN733"),
         (torch.zeros(6, 3, 3, device="meta"), "RNN743"),
@@ -267,6 +293,14 @@ def test_inputs_that_do_not_fit() -> None:
     with pytest.raises(DiagnosticError) as error:
         module(x, lengths=torch.tensor([7, 1, 1]))
     assert code(error) == "RNN734"
+    for lengths in ([6, 1, 1], {"S": torch.tensor([6, 1, 1])}, {"T": [6, 1, 1]}):
+        with pytest.raises(DiagnosticError) as error:
+            module(x, lengths=lengths)
+        assert code(error) == "RNN734"
+    for extents in ({"S": 6}, {"T": -1}, {"T": 5}):
+        with pytest.raises(DiagnosticError) as error:
+            module(x, extents=extents)
+        assert code(error) == "RNN732"
     with pytest.raises(DiagnosticError) as error:
         made("two")(x, x, lengths=torch.tensor([6, 1, 1]))
     assert code(error) == "RNN734"

@@ -130,6 +130,24 @@ def test_it_is_compiled_and_exported_with_free_extents() -> None:
         assert_same(exported(x), ours(x))
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("LSTM", {"proj_size": 5}),
+        ("LSTM", {"num_layers": 0}),
+        ("GRU", {"dropout": 2.0}),
+        ("RNN", {"nonlinearity": "gelu"}),
+    ],
+)
+def test_options_are_refused_as_by_torch(kind: str, options: Options) -> None:
+    said: list[str] = []
+    for module in (torch.nn, rnnc.torch):
+        with pytest.raises(ValueError) as error:
+            getattr(module, kind)(X, H, **options)
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
 def test_what_does_not_fit() -> None:
     ours, _ = both("LSTM", {"num_layers": 3, "dropout": 0.5})
     x, h = torch.zeros(T, B, X), torch.zeros(3, B, H)

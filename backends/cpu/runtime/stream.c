@@ -28,12 +28,14 @@ static int64_t states_size(const rnnc_description *d, int64_t batch) {
   return size;
 }
 
-/* What a step and the beginning need, whichever is more. */
+/* What a step and the beginning need, whichever is more. Negative: the error's code. */
 static int64_t workspace_size(const rnnc_description *d, int64_t batch) {
   int64_t sizes[2] = {INT32_MAX, batch};
-  int64_t most = rnnc_workspace(d->step, sizes + 1 - d->step->num_extents);
-  int64_t begin = d->begin && most >= 0 ? rnnc_workspace(d->begin, &batch) : 0;
-  return begin > most || begin < 0 ? begin : most;
+  int64_t step = rnnc_workspace(d->step, sizes + 1 - d->step->num_extents);
+  if (step < 0 || !d->begin)
+    return step;
+  int64_t begin = rnnc_workspace(d->begin, &batch);
+  return begin < 0 || begin > step ? begin : step;
 }
 
 static int64_t head_size(void) { return rnnc_round((int64_t)sizeof(rnnc_stream)); }
