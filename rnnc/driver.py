@@ -187,6 +187,13 @@ class Compilation:
         return completed, schedule(completed)
 
     @cached_property
+    def masked(self) -> tuple[str, ...]:
+        """The prepared weights of which a mask makes entries zero."""
+        from rnnc.analysis.masks import masked
+
+        return () if self.divided.preparation is None else masked(self.divided.preparation)
+
+    @cached_property
     def preparation(self) -> Plan | None:
         """The program of what is prepared."""
         from rnnc.plan.build import build_plan
@@ -198,7 +205,7 @@ class Compilation:
         """The scheduled program that backends read, with its preparation."""
         from rnnc.analysis.row_ends import shared_ends
         from rnnc.plan.build import build_plan, check_indices
-        from rnnc.plan.prepare import with_preparation
+        from rnnc.plan.prepare import with_masks, with_preparation
 
         check_indices(self.graph)  # many layers take long to optimize
         plan = replace(
@@ -210,7 +217,7 @@ class Compilation:
         if self.preparation is None:
             return plan
         order = [node.id for node in self.divided.params]
-        return with_preparation(plan, self.preparation, order)
+        return with_preparation(with_masks(plan, self.masked), self.preparation, order)
 
     @cached_property
     def stream(self) -> Stream | Refusal:
@@ -396,4 +403,5 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     values = {**compilation.graph.values, **extents}
     steps = () if compilation.prepared is None else listing(*compilation.prepared, values)
     found = explanation(written, scheduled, compilation.schedule, fused, texts, steps, values)
-    return replace(found, weights=compilation.request.weights)
+    spans = [prepared[name].spans[0].text for name in compilation.masked] if prepared else []
+    return replace(found, weights=compilation.request.weights, masked=tuple(dict.fromkeys(spans)))

@@ -20,12 +20,12 @@ from ..tensorir.layout import Environment, Layout, bound, volume
 from ..tensorir.levels import Listing
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
-from ..tensorir.words import INT8, SPARSE
+from ..tensorir.words import INT8, SPARSE, word
 from .ahead import ask_for_reads
 from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply
 from .microkernel import Factor as TileFactor
 from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
-from .sparse import SparseMultiply, has_lookup
+from .sparse import SparseMultiply, has_lookup, stored
 from .target import CpuTarget
 from .tiles import PassTile, RowTile
 
@@ -92,8 +92,8 @@ class Rows:
 
 def tiled(kernel: Kernel, layout: Layout, target: CpuTarget) -> Products | None:
     """The products of a kernel as this target divides them."""
-    lanes = target.lanes("float32")
-    return products(kernel, layout.buffers, lanes, layout.word.weights, target.tilings)
+    lanes, weights = target.lanes("float32"), stored(kernel, layout.buffers, layout.word.weights)
+    return products(kernel, layout.buffers, lanes, weights, target.tilings)
 
 
 class KernelEmitter:
@@ -304,7 +304,7 @@ class KernelEmitter:
     ) -> RowTile:
         """At most `most` rows of neighbouring column tiles, fewer if registers are few."""
         widths = [len(step.slots) * found.width * together for step in found.passes]
-        form = self.layout.word
+        form = word(found.shape.weights)
         dot = Dot.of(self.target)
         parts = dot.parts if form == INT8 else form.group
         if form == SPARSE:
@@ -337,12 +337,13 @@ class KernelEmitter:
     ) -> TileFactor:
         """The packed weights of a factor from `tile` on, and room for the offsets of the rows."""
         b = self.b
-        if self.layout.word == INT8 and factor.depth > MOST_DEPTH:
+        form = word(found.shape.weights)
+        if form == INT8 and factor.depth > MOST_DEPTH:
             message = f"a product of {factor.depth} int8 weights: sums hold {MOST_DEPTH}"
             raise DiagnosticError([Diagnostic("RNN703", message)])
         panel = len(factor.gates) * found.width
-        if self.layout.word != SPARSE:  # of which there is an entry for each vector
-            panel *= self.layout.word.rows(factor.depth) * self.lanes
+        if form != SPARSE:  # of which there is an entry for each vector
+            panel *= form.rows(factor.depth) * self.lanes
         index: Expr = int64(0)
         for loop in factor.loops:
             index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from rnnc.ir.poly import Poly
-from rnnc.plan.plan import Argument, Buffer, Kernel, Parameter, Plan
+from rnnc.plan.plan import Argument, Buffer, Parameter, Plan
 from rnnc.runtime.artifact import Origin
 from rnnc.runtime.manifest import (
     ABI,
@@ -27,7 +27,7 @@ from rnnc.runtime.processor import code_features
 from rnnc.version import VERSION
 
 from ..tensorir.layout import inner_shape, passed
-from ..tensorir.packing import Factor
+from ..tensorir.packing import Factor, Products
 from ..tensorir.words import Word, word
 from .names import c_name
 from .program import packed, shapes
@@ -102,8 +102,10 @@ def weights(
 ) -> tuple[tuple[int, ...], tuple[Pack, ...]]:
     """What an entry point takes: the numbers of stored arrays, and packs."""
     taken = tuple(numbers[buffer.name] for buffer in passed(plan) if buffer.role == "param")
-    form = word(plan.weights, plan.math)
-    packs = (pack(*found, numbers, target, form) for found in packed(plan, target))
+    packs = (
+        pack(factor, made, numbers, target, word(made.shape.weights, plan.math))
+        for factor, made in packed(plan, target)
+    )
     return taken, tuple(packs)
 
 
@@ -181,15 +183,8 @@ def concrete(template: str, point: dict[str, int]) -> str:
 
 
 def pack(
-    kernel: Kernel,
-    tiles: int,
-    factor: Factor,
-    numbers: dict[str, int],
-    target: CpuTarget,
-    form: Word,
+    factor: Factor, made: Products, numbers: dict[str, int], target: CpuTarget, form: Word
 ) -> Pack:
-    lanes = target.lanes("float32")
-    vectors = -(-kernel.shape[-1] // lanes)
     return Pack(
         tuple((loop.name, loop.lower, loop.upper) for loop in factor.loops),
         tuple(
@@ -205,12 +200,12 @@ def pack(
             )
             for weight in factor.gates
         ),
-        tiles,
+        made.tiles,
         factor.depth,
-        vectors // tiles * lanes,
+        made.columns,
         form.weights,
         form.group,
-        lanes,
+        made.lanes,
         window(target),
         worth_listing(target),
     )

@@ -17,8 +17,10 @@ from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
 from ..tensorir.layout import MEMORY, Environment, Layout, Place, inner_shape, polynomial, volume
 from ..tensorir.packing import Products, products
 from ..tensorir.tir import Builder, Expr, Function, address, int64
+from ..tensorir.words import word
 from .forms import Form, Member, member
 from .kernels import KernelEmitter, Tasks, Used, tiled
+from .sparse import stored
 from .target import CpuTarget
 
 _FEWEST = 3  # kernels: a call has a price, and compiling two is soon done
@@ -106,10 +108,10 @@ class Outline:
         loaded = one.form.buffers[: len(one.buffers)]
         lanes = target.lanes("float32")
         memory = [b.pointer(buffer.name, MEMORY[buffer.dtype]) for buffer in loaded]
-        word = self.layout.word
-        made = products(kernel, buffers, lanes, word.weights, target.tilings)
+        weights = stored(kernel, buffers, self.layout.word.weights)
+        made = products(kernel, buffers, lanes, weights, target.tilings)
         names = () if made is None else pack_names(made)
-        packed = {name: b.pointer(name, word.dtype) for name in names}
+        packed = {name: b.pointer(name, word(weights).dtype) for name in names}
         lengths = {name: b.pointer(f"len_{name}", "int32") for name in self.layout.lengths}
         extents = {name: b.scalar(name) for name in self.layout.extents}
         given = b.scalar("batch")
@@ -126,7 +128,7 @@ class Outline:
             dims = tuple(strides.pop(0) for _ in buffer.dims)
             places[buffer.name] = Place(buffer, pointer, dims, strides.pop(0), inner)
         env = {**extents, **numbers}
-        layout = Layout(buffers, places, packed, word, lengths, env, batch, lanes)
+        layout = Layout(buffers, places, packed, self.layout.word, lengths, env, batch, lanes)
         emitter = KernelEmitter(b, layout, target, used, kernel, single)
         emitter.emit({**env, **outer}, Tasks(task, count, turn))
         return b.finish()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rnnc.plan.plan import Plan
 
 from ..tensorir.layout import MEMORY, Layout, Place, inner_shape, passed, polynomial, volume
 from ..tensorir.tir import Builder, Expr, int64
-from ..tensorir.words import word
+from ..tensorir.words import Word, word
 
 
-def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: bool) -> Layout:
+def declare(b: Builder, plan: Plan, packs: Mapping[str, Word], lanes: int, single: bool) -> Layout:
     """Declares pointers (buffers, packs, lengths), then extents, batch and outer strides.
 
     With `single` the batch is one row, whatever is passed.
@@ -18,8 +20,7 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
         buffer.name: b.pointer(f"p{number}", MEMORY[buffer.dtype])
         for number, buffer in enumerate(passed(plan))
     }
-    form = word(plan.weights)
-    packed = {name: b.pointer(f"w{number}", form.dtype) for number, name in enumerate(packs)}
+    packed = {name: b.pointer(f"w{n}", packs[name].dtype) for n, name in enumerate(packs)}
     lengths = {name: b.pointer(f"len_{name}", "int32") for name in plan.extents}
     extents = {name: b.scalar(name) for name in plan.extents}
     given = b.scalar("batch")
@@ -44,4 +45,4 @@ def declare(b: Builder, plan: Plan, packs: tuple[str, ...], lanes: int, single: 
             strides = tuple(found)
         places[buffer.name] = Place(buffer, memory[buffer.name], strides, rows, inner)
     buffers = {buffer.name: buffer for buffer in plan.buffers}
-    return Layout(buffers, places, packed, form, lengths, extents, batch, lanes)
+    return Layout(buffers, places, packed, word(plan.weights), lengths, extents, batch, lanes)

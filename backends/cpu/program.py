@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from rnnc.plan.first_level import zero_at_first_level
-from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
+from rnnc.plan.plan import Levels, Phase, Plan, Step, Until, Waves, ended
 from rnnc.plan.stream import Stream
 
 from ..tensorir.exits import have_stopped
 from ..tensorir.layout import Environment, Layout, bound
 from ..tensorir.levels import Listing, Sorter
-from ..tensorir.packing import Factor, products
+from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tiling import Shape
 from ..tensorir.tir import Builder, Expr, Function, int64, load
+from ..tensorir.words import word
 from .chains import emit_chains
 from .kernels import KernelEmitter, Tasks, Used
 from .outlines import Group, Outline, groups
 from .parameters import declare
+from .sparse import stored
 from .target import CpuTarget
 from .work import largest_phase, total
 
@@ -71,22 +73,26 @@ def work_of_call(plan: Plan, name: str) -> Function:
     return b.finish()
 
 
-def packed(plan: Plan, target: CpuTarget) -> list[tuple[Kernel, int, Factor]]:
-    """Every packed factor of the plan with its kernel and number of column tiles."""
+def packed(plan: Plan, target: CpuTarget) -> list[tuple[Factor, Products]]:
+    """Every packed factor of the plan, with the products of its kernel."""
     buffers = {buffer.name: buffer for buffer in plan.buffers}
     lanes = target.lanes("float32")
-    found: list[tuple[Kernel, int, Factor]] = []
+    found: list[tuple[Factor, Products]] = []
     for kernel in plan.kernels:
-        made = products(kernel, buffers, lanes, plan.weights, target.tilings)
+        weights = stored(kernel, buffers, plan.weights)
+        made = products(kernel, buffers, lanes, weights, target.tilings)
         if made is not None:
-            found += [(kernel, made.tiles, f) for step in made.passes for f in step.factors]
+            found += [(factor, made) for step in made.passes for factor in step.factors]
     return found
 
 
 def shapes(plan: Plan, target: CpuTarget) -> set[Shape]:
     """Of all products of the plan."""
     buffers, lanes = {buffer.name: buffer for buffer in plan.buffers}, target.lanes("float32")
-    found = (products(kernel, buffers, lanes, plan.weights) for kernel in plan.kernels)
+    found = (
+        products(kernel, buffers, lanes, stored(kernel, buffers, plan.weights))
+        for kernel in plan.kernels
+    )
     return {made.shape for made in found if made is not None}
 
 
@@ -95,7 +101,7 @@ def function(
 ) -> list[Function]:
     """The steps of a plan, and behind it a function for each group of kernels."""
     b, lanes = Builder(name), target.lanes("float32")
-    packs = tuple(factor.pack for _, _, factor in packed(plan, target))
+    packs = {factor.pack: word(made.shape.weights) for factor, made in packed(plan, target)}
     layout = declare(b, plan, packs, lanes, single)
     task, count = b.scalar("task", "int32"), b.scalar("num_tasks", "int32")
     barrier, worth = b.scalar("barrier", "handle"), b.scalar("worth_sharing")

@@ -21,6 +21,7 @@ from .integers import Dot
 from .microkernel import rows_that_fit
 from .outlines import placed_kernels
 from .remembered import remember
+from .sparse import stored
 from .target import CpuTarget
 
 _CLEARLY, _NO_LOSS = 1.03, 0.99
@@ -96,7 +97,7 @@ def shapes_of(plan: Plan, target: CpuTarget) -> list[Shape]:
     lanes = target.lanes("float32")
     found: dict[Shape, tuple[bool, int]] = {}
     for kernel, turning in placed_kernels(plan.steps, False):
-        made = products(kernel, buffers, lanes, plan.weights)
+        made = products(kernel, buffers, lanes, stored(kernel, buffers, plan.weights))
         if made is not None:
             groups = zip(made.shape.slots, made.shape.depths, strict=True)
             size = sum(slots * sum(depths) for slots, depths in groups) * made.shape.columns

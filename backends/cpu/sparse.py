@@ -13,10 +13,15 @@ in a pack is said in runtime/sparse.h.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
+
+from rnnc.plan.expression import Contract, walk
+from rnnc.plan.plan import Buffer as PlanBuffer
+from rnnc.plan.plan import Kernel
+from rnnc.weights import PackType
 
 from ..tensorir.tir import (
     Buffer,
@@ -94,6 +99,20 @@ class SparseMultiply:
                     column.add(operand, vector)
                 column.store(sums, vector)
         return b.finish()
+
+
+def stored(kernel: Kernel, buffers: Mapping[str, PlanBuffer], weights: PackType) -> PackType:
+    """As what a kernel's weights are stored: as sparse, too, where one has a mask.
+
+    A pack without enough zeros is stored whole and multiplied by the same kernel, up to a third
+    slower than by `Multiply`.
+    """
+    has_mask = any(
+        isinstance(part, Contract) and buffers[part.weight.param].masked
+        for expression in kernel.expressions
+        for part in walk(expression)
+    )
+    return "sparse" if has_mask and weights == "float32" else weights
 
 
 def window(target: CpuTarget) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rnnc.plan.plan import Plan
+from rnnc.plan.prepare import with_masks
 from rnnc.runtime.artifact import CUDA, Origin
 from rnnc.runtime.manifest import Manifest, TargetInfo
 
@@ -14,8 +15,10 @@ from .layout import LANES
 
 
 def manifest(plan: Plan, architectures: tuple[str, ...], origin: Origin) -> Manifest:
-    """Arrays are laid out as for a processor whose vectors are as wide as a warp."""
-    made = cpu_manifest(plan, replace(host(), vector_bytes=4 * LANES), origin)
+    """Arrays are laid out as for a processor whose vectors are as wide as a warp; zeros that masks
+    make are stored as others."""
+    dense = with_masks(plan, ())
+    made = cpu_manifest(dense, replace(host(), vector_bytes=4 * LANES), origin)
     latest = architectures[-1].replace("sm_", "compute_")  # its PTX serves later ones
     target = TargetInfo(CUDA, ",".join(architectures), (*architectures, latest))
     return replace(made, target=target)

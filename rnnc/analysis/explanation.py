@@ -114,7 +114,7 @@ class Explanation:
     `hoisted` are the products that are computed for all points at once, `prepared` those that are
     computed when parameters are bound; `order` has a paragraph for each step of the schedule,
     `preparation` for each step of what runs then. `weights` is the type in which the weights of
-    products are stored.
+    products are stored; zeros of the `masked` ones may be left out in any case.
     """
 
     model: str
@@ -133,6 +133,7 @@ class Explanation:
     order: tuple[str, ...]
     others: tuple[Other, ...]
     weights: WeightType = "float32"
+    masked: tuple[str, ...] = ()
 
 
 def explanation(

@@ -32,6 +32,8 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield _row("once for all", listed(found.prepared))
     if found.weights != "float32":
         yield _row("weights", f"{found.weights}, {_ROUNDED[found.weights]}")
+    if found.masked:
+        yield _row("sparse", f"{listed(found.masked)}: zeros are left out if many")
     for component in found.components:
         if component.edges:
             yield ""

@@ -18,6 +18,7 @@ def explanation_to_json(found: Explanation) -> dict[str, Json]:
         "hoisted": list(found.hoisted),
         "prepared": list(found.prepared),
         "weights": found.weights,
+        "masked": list(found.masked),
         "preparation": list(found.preparation),
         "order": list(found.order),
         "alternatives": [

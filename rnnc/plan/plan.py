@@ -49,7 +49,8 @@ class Buffer:
     """Storage, row-major over: dims in order, then the batch (if `batched`), then `shape`.
 
     Inputs and outputs have the caller's strides; params and states are the plan's own, and a
-    backend may pad their last axis.
+    backend may pad their last axis. Of `masked` weights many are expected to be zero: a backend may
+    leave these out.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Buffer:
     dims: tuple[BufferDim, ...]
     batched: bool
     shape: tuple[int, ...]
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

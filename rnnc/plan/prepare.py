@@ -8,6 +8,12 @@ from dataclasses import replace
 from rnnc.plan.plan import Plan
 
 
+def with_masks(plan: Plan, masked: Sequence[str]) -> Plan:
+    """The plan of a call in which these parameters are masked weights."""
+    buffers = (replace(b, masked=b.role == "param" and b.name in masked) for b in plan.buffers)
+    return replace(plan, buffers=tuple(buffers))
+
+
 def with_preparation(main: Plan, preparation: Plan, order: Sequence[str]) -> Plan:
     """The plan of the call, with the preparation that computes some of its parameters.
 

@@ -64,6 +64,7 @@ def _buffer(buffer: Buffer) -> str:
     parts = [f"[{_dim(dim)}]" for dim in buffer.dims]
     parts += ["batch"] if buffer.batched else []
     parts += [f"[{', '.join(map(str, buffer.shape))}]"] if buffer.shape else []
+    parts += ["masked"] if buffer.masked else []
     return f"{buffer.role} {buffer.name}: {buffer.dtype} {' * '.join(parts)}".rstrip()
 
 

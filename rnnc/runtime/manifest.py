@@ -154,8 +154,9 @@ class TargetInfo:
 class Manifest:
     """`rnnc` is the version that made it; names of the C interface begin with `prefix`, and callers
     give the number `interface`; `sizes` are the statics of `model`, numbers or text;
-    `weight_type` is the type of the packs of a call. Kernels take rows of one length only in the
-    extents of `shared_ends`, each with the variable that is cut before its end.
+    `weight_type` is the type of the packs of a call but for weights with a mask. Kernels take rows
+    of one length only in the extents of `shared_ends`, each with the variable that is cut before
+    its end.
 
     Stored arrays are numbered: the parameters, then the results of the preparation. A call takes
     those of `weights`, and `packs`. `tuned` says which products are tiled as `rnnc tune` found.

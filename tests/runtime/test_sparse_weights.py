@@ -73,6 +73,18 @@ def test_every_pattern_in_one_library(x: int, h: int, target: str) -> None:
                 assert_close(found, expected, np.float32, STEPS_OF_TIME)
 
 
+def test_a_mask_in_the_spec_makes_its_weights_sparse() -> None:
+    compilation = Compilation(Source("masked.rnn", MASKED), Request(None, {"X": 45, "H": 33}))
+    model = compilation.load()
+    assert sorted(pack.type for pack in model.manifest.packs) == ["float32", "sparse"]
+    x = np.random.default_rng(5).normal(size=(STEPS_OF_TIME, 2, 45)).astype("f")
+    for density in (0.1, 1.0):
+        params = parameters(45, 33, density)
+        expected = interpret(compilation.graph, {"T": STEPS_OF_TIME}, {"x": x}, params)["h"]
+        found = model.bind(params).run({"x": x}, threads=1)["h"]
+        assert_close(found, expected, np.float32, STEPS_OF_TIME)
+
+
 def test_ragged_rows() -> None:
     compilation, model = compiled(70, 45)
     params, lengths = parameters(70, 45, 0.1), np.array([5, 0, 3, 1, 4, 2, 5], np.int32)
