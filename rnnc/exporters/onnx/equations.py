@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rnnc.ir.evaluate import EVALUATORS, Site, evaluate
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.poly import Poly
+from rnnc.ir.reads import index_positions
 
 from .forms import Form, Named, Term
 from .functions import PLAIN, applied, collapsed
@@ -56,6 +57,8 @@ class Constants:
         if node.op.name == "param":
             return self.param(node)
         if node.bound is not None or node.op.name not in EVALUATORS or node.op.name == "index":
+            return None
+        if index_positions(node):
             return None
         given: list[Array] = []
         for operand in node.operands:
@@ -149,13 +152,13 @@ class Equations:
 
     def _computed(self, node: Node, access: Access) -> Form:
         """A statement at a point, from its operands."""
+        if node.type.rank > 1 or node.bound is not None or index_positions(node):
+            return self._unknown(node, access)
         at = dict(zip(node.domain.names, access, strict=True))
         reads = [
             (o.source, tuple(cast(Poly, index).substitute(at) for index in o.access))
             for o in node.operands
         ]
-        if node.type.rank > 1 or node.bound is not None:
-            return self._unknown(node, access)
         if node.op.name == "matmul":
             return self._product(node, reads) or self._unknown(node, access)
         if node.op.name == "concat":

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from rnnc.diagnostics import Span
 from rnnc.ir.domain import Constraint
-from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.ir.graph import DataIndex, Graph, Node, Operand
 from rnnc.ir.poly import Poly
+from rnnc.ir.reads import value_operands
 from rnnc.ir.signature import Layout, concrete_path, extent_names
 from rnnc.version import VERSION
 
@@ -55,9 +57,11 @@ class Export:
         self.places = Places(self.writer, extents, self._declare_lengths() if lengths else {})
         self.values: dict[str, Value] = {}
         self.states: dict[Loop, dict[tuple[str, int], Value]] = {}
+        self.histories: dict[Loop, dict[str, Value]] = {}
         self.around: dict[str, tuple[Loop, ...]] = {}  # the loops that a member is in
         self.cycle: dict[str, tuple[str, ...]] = {}  # the members of the outermost one
         self.stack: list[tuple[Loop, Value]] = []
+        self.span: Span | None = None  # of what is being written
 
     def model(self) -> Any:
         helper = self.writer.onnx.helper
@@ -134,7 +138,8 @@ class Export:
         """The extents of each row. Raises RNN604 where rows would begin at different points."""
         names = frozenset(extent_names(self.source))
         for node in self.graph.nodes:
-            for dim in node.domain.dims:
+            bound = () if node.bound is None else node.bound.dims
+            for dim in (*node.domain.dims, *bound):
                 lower, upper = dim.lower or Poly(), dim.upper or Poly()
                 grows = all(upper.coefficient(n) > 0 for n in names.intersection(upper.names))
                 if names.intersection(lower.names) or not grows or not upper.is_affine:
@@ -160,6 +165,7 @@ class Export:
             parts: list[str] = []
             for name in names:
                 node = self.graph[name]
+                self.span = node.spans[0] if node.spans else None
                 dynamic = [dim for dim in layout.dims if not dim.static]
                 own = {dim.name: dim for dim in node.domain.dims}
                 axes: list[Axis] = []
@@ -231,9 +237,13 @@ class Export:
                 self.loop(part)
             else:
                 self.single(self.graph[part[0]])
+            for name in part:
+                if name in self.values:
+                    self.remember(name)
 
     def single(self, node: Node) -> None:
         """A node that is in no cycle; variables are read through, but in a loop."""
+        self.span = node.spans[0] if node.spans else None
         if node.op.name != "merge":
             self.values[node.id] = self.statement(node)
         elif node.id in self.cycle:
@@ -268,7 +278,7 @@ class Export:
         site = self.site(node, _bounds(node))
         if node.bound is not None or node.op.name in ("reduce", "stack_points", "concat_points"):
             return self.reduction(node, site)
-        values = [self.read(o.source, _affine(o), site) for o in node.operands]
+        values = [self.operand(node, operand, site) for operand in value_operands(node)]
         if node.op.name == "pick":
             return self.pick(node, values[0], site)
         if node.op.name not in OPERATORS:
@@ -333,8 +343,8 @@ class Export:
         inner = replace(site, axes=site.axes + over)
         terms: list[Value] = []
         kind = str(dict(node.op.attributes).get("kind", ""))
-        for operand in node.operands:
-            value = self.read(operand.source, _affine(operand), inner)
+        for operand in value_operands(node):
+            value = self.operand(node, operand, inner)
             guard = operand.guard if operand.guard is not None else node.bound
             constraints = () if guard is None else guard.constraints
             terms.append(self.term(node, kind, value, constraints, inner, over))
@@ -410,6 +420,26 @@ class Export:
 
     # ---- reads --------------------------------------------------------------------------------
 
+    def operand(
+        self, node: Node, operand: Operand, site: Site, at: Mapping[str, Poly] | None = None
+    ) -> Value:
+        """An operand of a node; `at` are the node's indices where they are not the site's own.
+
+        An index that is a value is one of the site's indices, in its range, under a name.
+        """
+        moved = at or {}
+        fixed, ranges = dict(site.fixed), dict(site.ranges)
+        access: list[Poly] = []
+        for index in operand.access:
+            if isinstance(index, DataIndex):
+                value = self.operand(node, node.operands[index.operand], site, at)
+                name = f"?{value.name}"
+                fixed[name] = self.writer.cast(value, "int")
+                ranges[name] = index.lower.substitute(moved), index.upper.substitute(moved)
+                index = Poly.of(name)
+            access.append(index.substitute(moved))
+        return self.read(operand.source, tuple(access), replace(site, fixed=fixed, ranges=ranges))
+
     def read(self, name: str, access: tuple[Poly, ...], site: Site) -> Value:
         """A node at the points that a site reads."""
         if self.graph[name].op.name == "merge" and not self.is_stored(name):
@@ -423,6 +453,7 @@ class Export:
             loop = self.carrier(name, site, dim)
             lower, upper = (loop.lower, loop.upper) if loop is not None else bounds[dim]
             outside = loop is None or loop not in site.names
+            outside |= loop is not None and self.distance(name, loop, index, site) is None
             if outside:
                 inside.append(Constraint(index - lower, ">="))
             if outside or (loop is not None and not loop.forward and self.places.is_ragged(upper)):
@@ -446,6 +477,13 @@ class Export:
                 return loop
         return None
 
+    def distance(self, name: str, loop: Loop, index: Poly, site: Site) -> int | None:
+        """How many steps of a loop around both ago a member is read; None if that varies."""
+        if loop not in site.names:
+            return None
+        constant = (Poly.of(site.names[loop]) - index).constant
+        return None if constant is None else abs(constant)
+
     def cases(
         self, name: str, access: tuple[Poly, ...], site: Site, outside: bool = False
     ) -> Value:
@@ -454,7 +492,7 @@ class Export:
         at = dict(zip(node.domain.names, access, strict=True))
         dtype = node.type.dtype
         value: Value | None = None
-        for case in node.operands:
+        for case in value_operands(node):
             if outside and case.source in self.cycle.get(name, ()):
                 continue
             assert case.guard is not None
@@ -463,10 +501,7 @@ class Export:
             if self.places.never(site, *guard):
                 continue
             holds = self.places.condition(guard, site)
-            found = self.read(
-                case.source, tuple(index.substitute(at) for index in _affine(case)), site
-            )
-            found = self.writer.cast(found, dtype)
+            found = self.writer.cast(self.operand(node, case, site, at), dtype)
             if holds is None:
                 return found
             value = self.writer.where(holds, found, value or self.filled(node, 0), f"{name}.case")
@@ -486,8 +521,10 @@ class Export:
         for loop in self.around.get(name, ()):
             if loop not in site.names:
                 break
-            step = Poly.of(site.names[loop]) - at[loop.dims[name]]
-            distance = abs(cast(int, step.constant))
+            distance = self.distance(name, loop, at[loop.dims[name]], site)
+            if distance is None:
+                value = self.histories[loop][name]
+                break
             if distance:
                 value = self.states[loop][name, distance]
                 break
@@ -545,7 +582,7 @@ class Export:
         found = (*value.axes[:place], *axes, *value.axes[place + 1 :])
         dims = [axis.dim for axis in found]
         if len(set(dims)) != len(dims):
-            raise refused("a diagonal of the grid cannot be exported")
+            raise refused("a diagonal of the grid cannot be exported", self.span)
         if all(dim.startswith("#") for dim in dims):
             found = tuple(replace(axis, dim=axis.dim.removeprefix("#")) for axis in found)
         return replace(value, axes=found)
@@ -559,6 +596,7 @@ class Export:
             self.cycle.setdefault(name, members)
         states = [(s, step) for s, delay in loop.delays.items() for step in range(1, delay + 1)]
         first = [self.before(loop, name, step) for name, step in states]
+        empty = [self.nothing(loop, name) for name in loop.kept]
         axis = Axis(self.writer.name(loop.dims[members[0]]), loop.lower, loop.upper)
         steps = self.places.range(axis)
 
@@ -571,6 +609,11 @@ class Export:
             carried_on[name, step] = inside
             inputs.append(inside)
         self.states[loop] = carried_on
+        self.histories[loop] = {}
+        for name, value in zip(loop.kept, empty, strict=True):
+            inside = replace(value, name=self.writer.name(f"{name}.history"))
+            self.histories[loop][name] = inside
+            inputs.append(inside)
         for name in members:
             self.around[name] = (*self.around.get(name, ()), loop)
         self.stack.append((loop, index))
@@ -580,6 +623,7 @@ class Export:
             now = carried_on[name, step - 1] if step > 1 else self.values[name]
             now = self.writer.cast(now, value.dtype)
             nexts.append(self.copy(self.whole(now, value.axes, self.graph[name])))
+        nexts += [self.copy(self.histories[loop][name].name) for name in loop.kept]
         kept = [name for name in members if self.is_needed(name, members)]
         wholes: list[tuple[str, Value]] = []
         for name in kept:
@@ -592,9 +636,10 @@ class Export:
 
         backwards = 0 if loop.forward else 1
         hints = [f"{name}.{step}last" for name, step in states]
+        hints += [f"{name}.all" for name in loop.kept]
         outputs = self.writer.nodes(
             "Scan",
-            [*(value.name for value in first), steps.name],
+            [*(value.name for value in (*first, *empty)), steps.name],
             [*hints, *kept],
             body=body,
             num_scan_inputs=1,
@@ -604,7 +649,7 @@ class Export:
         for name in members:
             self.values.pop(name, None)
             self.around[name] = self.around[name][:-1] if self.stack else self.around[name]
-        for (name, value), array in zip(wholes, outputs[len(states) :], strict=True):
+        for (name, value), array in zip(wholes, outputs[len(first) + len(empty) :], strict=True):
             whole = Axis(loop.dims[name], loop.lower, loop.upper)
             self.values[name] = replace(value, name=array, axes=(whole, *value.axes))
 
@@ -628,12 +673,36 @@ class Export:
         whole = self.whole(self.writer.cast(value, dtype), axes, node)
         return Value(whole, dtype, node.type.rank, axes, True)
 
+    def nothing(self, loop: Loop, name: str) -> Value:
+        """A member at all steps of a loop, before it begins: zeros."""
+        node = self.graph[name]
+        site = self.site(node, {**_bounds(node), **box(self.graph, name, self.cycle[name])})
+        whole = Axis(loop.dims[name], loop.lower, loop.upper)
+        axes = (whole, *(axis for axis in site.axes if axis.dim != whole.dim))
+        zeros = self.whole(self.filled(node, 0), axes, node)
+        return Value(zeros, node.type.dtype, node.type.rank, axes, True)
+
+    def remember(self, name: str) -> None:
+        """Puts what a member is at this step where all its steps are."""
+        for loop, index in self.stack:
+            if name not in loop.kept:
+                continue
+            history = self.histories[loop][name]
+            whole = history.axes[0]
+            here = self.writer.pointwise(
+                "Equal", [self.places.range(whole), index], "bool", f"{name}.here"
+            )
+            now = self.writer.cast(self.values[name], history.dtype)
+            found = self.writer.where(here, now, history, f"{name}.history")
+            made = self.whole(found, history.axes, self.graph[name])
+            self.histories[loop][name] = replace(history, name=made)
+
     def is_needed(self, name: str, members: tuple[str, ...]) -> bool:
         """Whether anybody outside of the loop that is open reads it."""
         loops = [loop for loop, _ in self.stack[:-1]]
         if any(name in output for output in self.unrolled.outputs.values()):
             return True
-        if any(name in loop.delays for loop in loops):
+        if any(name in loop.delays or name in loop.kept for loop in loops):
             return True
         for reader, position in self.graph.readers(name):
             operand = reader.operands[position]
@@ -649,10 +718,6 @@ class Export:
             infos.append(helper.make_tensor_value_info(value.name, kind, None))
         made = [helper.make_empty_tensor_value_info(output) for output in outputs]
         return helper.make_graph(self.writer.scope.nodes, name, infos, made)
-
-
-def _affine(operand: Operand) -> tuple[Poly, ...]:
-    return cast(tuple[Poly, ...], operand.access)  # `unroll` refuses all others
 
 
 def _bounds(node: Node) -> dict[str, tuple[Poly, Poly]]:

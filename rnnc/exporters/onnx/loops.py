@@ -8,34 +8,67 @@ inside (Allen, Kennedy 1987, TOPLAS 9). All else is computed for whole sequences
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 
-from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.analysis.sets import is_empty
+from rnnc.ir.domain import Constraint, Dim, Domain
+from rnnc.ir.graph import DataIndex, Graph, Operand
 from rnnc.ir.poly import Poly
 
 from .unroll import refused
+
+_VALUE = "?"  # an index that is a value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loop:
     """`dims` says which dim of each member the loop runs along, from `lower` to `upper`, or
-    backwards; `delays` how many steps a member is remembered."""
+    backwards; `delays` how many steps a member is remembered, `kept` which members are remembered
+    at all steps."""
 
     dims: Mapping[str, str]
     lower: Poly
     upper: Poly
     forward: bool
     delays: Mapping[str, int]
+    kept: tuple[str, ...]
 
-    def distance(self, reader: str, operand: Operand, graph: Graph) -> Poly:
-        """How many steps ago the operand was computed, for members."""
-        names = graph[operand.source].domain.names
-        index = operand.access[names.index(self.dims[operand.source])]
-        assert isinstance(index, Poly)
-        step = Poly.of(self.dims[reader]) - index
-        return step if self.forward else -step
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How many steps back an operand is read: `distance`, at the points of `domain`."""
+
+    distance: Poly
+    domain: Domain
+
+    def never(self, *constraints: Constraint) -> bool:
+        return is_empty(self.domain.restrict(*constraints))
+
+    @property
+    def is_past(self) -> bool:
+        return self.never(Constraint(-self.distance, ">="))
+
+    @property
+    def is_future(self) -> bool:
+        """Or of the same step."""
+        return not self.never(Constraint(-self.distance - 1, ">="))
+
+
+def step_of(graph: Graph, reader: str, operand: Operand, dims: Mapping[str, str]) -> Step:
+    """For members of a loop that runs forward."""
+    node, source = graph[reader], graph[operand.source]
+    index = operand.access[source.domain.names.index(dims[operand.source])]
+    bound = Domain() if node.bound is None else node.bound
+    guard = Domain() if operand.guard is None else operand.guard
+    found = {dim.name: dim for dim in (*node.domain.dims, *guard.dims, *bound.dims)}
+    if isinstance(index, DataIndex):
+        found[_VALUE] = Dim(_VALUE, index.lower, index.upper, False)
+        index = Poly.of(_VALUE)
+    constraints = (*node.domain.constraints, *bound.constraints, *guard.constraints)
+    domain = Domain(tuple(found.values()), constraints)
+    return Step(Poly.of(dims[reader]) - index, domain)
 
 
 def components(
@@ -68,17 +101,23 @@ def components(
 
 def carried(graph: Graph, reader: str, operand: Operand, loops: Sequence[Loop]) -> bool:
     """Whether a loop hands the operand on from an earlier step."""
-    return any(
-        loop.distance(reader, operand, graph) != Poly()
-        for loop in loops
-        if reader in loop.dims and operand.source in loop.dims
-    )
+    for loop in loops:
+        if reader in loop.dims and operand.source in loop.dims:
+            step = step_of(graph, reader, operand, loop.dims)
+            distance = step.distance.constant
+            if distance is None:
+                back = step if loop.forward else replace(step, distance=-step.distance)
+                if back.is_past:
+                    return True
+            elif distance:
+                return True
+    return False
 
 
 def find_loop(graph: Graph, members: Sequence[str], loops: Sequence[Loop]) -> Loop:
     """A loop for a cycle: one that leaves no cycle inside, if there is one.
 
-    Raises RNN604, with the place, where no dim has all its reads at constant distances one way.
+    Raises RNN604, with the place, where no dim has all its reads one way.
     """
     legal: list[Loop] = []
     for dim in graph[members[0]].domain.names:
@@ -99,35 +138,34 @@ def _along(graph: Graph, members: Sequence[str], dim: str, loops: Sequence[Loop]
     dims = _matched(graph, members, dim)
     if dims is None:
         return None
-    steps: list[tuple[str, int]] = []
+    steps: list[tuple[str, Step]] = []
     for reader, operand in _reads(graph, members):
-        if carried(graph, reader, operand, loops):
-            continue
-        index = _index(graph[operand.source], operand, dims[operand.source])
-        distance = (Poly.of(dims[reader]) - index).constant
-        if distance is None:
-            return None
-        steps.append((operand.source, distance))
-    moves = [step for _, step in steps if step]
-    if not moves or min(moves) < 0 < max(moves):
-        return None
-    delays: dict[str, int] = {}
-    for source, step in steps:
-        if step:
-            delays[source] = max(abs(step), delays.get(source, 0))
-    bounds = _bounds(graph, members, dims)
-    return None if bounds is None else Loop(dims, *bounds, moves[0] > 0, delays)
+        if not carried(graph, reader, operand, loops):
+            steps.append((operand.source, step_of(graph, reader, operand, dims)))
+    for forward in (True, False):
+        delays: dict[str, int] = {}
+        kept: dict[str, None] = {}
+        for source, step in steps:
+            back = step if forward else replace(step, distance=-step.distance)
+            distance = back.distance.constant
+            if distance is None:
+                if back.is_future:
+                    break
+                kept[source] = None
+            elif distance < 0:
+                break
+            elif distance:
+                delays[source] = max(distance, delays.get(source, 0))
+        else:
+            bounds = _bounds(graph, members, dims)
+            if bounds is not None and (delays or kept):
+                return Loop(dims, *bounds, forward, delays, tuple(kept))
+    return None
 
 
 def _reads(graph: Graph, members: Sequence[str]) -> list[tuple[str, Operand]]:
     inside = set(members)
     return [(m, o) for m in members for o in graph[m].operands if o.source in inside]
-
-
-def _index(source: Node, operand: Operand, dim: str) -> Poly:
-    index = operand.access[source.domain.names.index(dim)]
-    assert isinstance(index, Poly)
-    return index
 
 
 def _matched(graph: Graph, members: Sequence[str], dim: str) -> dict[str, str] | None:
@@ -145,7 +183,9 @@ def _matched(graph: Graph, members: Sequence[str], dim: str) -> dict[str, str] |
                         dims[source.id] = name
                         grown = True
             elif source.id in dims and reader not in dims:
-                index = _index(source, operand, dims[source.id])
+                index = operand.access[source.domain.names.index(dims[source.id])]
+                if not isinstance(index, Poly):
+                    continue
                 names = [n for n in graph[reader].domain.names if index.coefficient(n) == 1]
                 if len(names) == 1:
                     dims[reader] = names[0]

@@ -91,7 +91,7 @@ def _recurrent(graph: Graph, members: tuple[str, ...], constants: Constants) -> 
         return None
     loop = find_loop(graph, members, ())
     vectors = all(graph[state].type.rank == 1 for state in loop.delays)
-    if not vectors or len(loop.delays) > 2 or set(loop.delays.values()) != {1}:
+    if loop.kept or not vectors or len(loop.delays) > 2 or set(loop.delays.values()) != {1}:
         return None
     equations = Equations(graph, members, loop, constants)
     cell = find_cell(equations)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError, Span
 from rnnc.ir.domain import Constraint, Dim, Domain
-from rnnc.ir.graph import Attribute, Builder, DataIndex, Graph, Node, Op, Operand, Output
+from rnnc.ir.graph import Attribute, Builder, DataIndex, Graph, Index, Node, Op, Operand, Output
 from rnnc.ir.poly import Poly
+from rnnc.ir.reads import value_operands
 
 Point = tuple[int, ...]  # the indices of a node's static dims, in their order
 Key = tuple[str, Point]
@@ -36,7 +37,7 @@ def refused(message: str, span: Span | None = None) -> DiagnosticError:
 
 
 def unroll(graph: Graph) -> Unrolled:
-    """Raises RNN604 for an index that is a value."""
+    """Raises RNN604 for a static dim at an index that is no number."""
     builder = Builder(graph.name, graph.sizes)
     points: dict[str, tuple[Node, dict[str, int]]] = {}
     outputs: dict[str, tuple[str, ...]] = {}
@@ -55,12 +56,25 @@ def unroll(graph: Graph) -> Unrolled:
         values = dict(zip(statics, point, strict=True))
         points[_id((name, point))] = node, values
         operands: list[Operand] = []
-        for operand, guard, at in _operands(node, values):
+        indices: list[Operand] = []
+        found = list(_operands(node, values))
+        for operand, guard, at in found:
             key, access = _key(graph, node, operand, at)
+            for place, index in enumerate(access):
+                if isinstance(index, DataIndex):
+                    source, own = _key(graph, node, node.operands[index.operand], at)
+                    position = len(found) + len(indices)
+                    indices.append(Operand(_id(source), own, None, operand.span))
+                    index = DataIndex(position, index.lower, index.upper)
+                    access = (*access[:place], index, *access[place + 1 :])
+                    if source not in seen:
+                        seen[source] = None
+                        pending.append(source)
             operands.append(Operand(_id(key), access, guard, operand.span))
             if key not in seen:
                 seen[key] = None
                 pending.append(key)
+        operands += indices
         bound = None if node.bound is None else _dynamic(node.bound, values)
         builder.graph.structure.add_node(_id((name, point)))
         builder.add(
@@ -124,7 +138,8 @@ def _op(op: Op, values: Mapping[str, int]) -> Op:
 def _operands(
     node: Node, values: Mapping[str, int]
 ) -> Iterator[tuple[Operand, Domain | None, dict[str, int]]]:
-    """Each operand with what remains of its guard and the static indices at which it is read."""
+    """Each value operand with what remains of its guard and the static indices at which it is
+    read."""
     if node.bound is not None and any(dim.static for dim in node.bound.dims):
         static = Domain(tuple(dim for dim in node.bound.dims if dim.static))
         names = {*values, *static.names}
@@ -134,7 +149,7 @@ def _operands(
             at = {**values, **point}
             yield node.operands[0], Domain((), tuple(_open(node.bound.constraints, at))), at
         return
-    for operand in node.operands:
+    for operand in value_operands(node):
         guard = operand.guard
         if guard is None:
             yield operand, None, dict(values)
@@ -148,15 +163,19 @@ def _operands(
 
 def _key(
     graph: Graph, reader: Node, operand: Operand, at: Mapping[str, int]
-) -> tuple[Key, tuple[Poly, ...]]:
+) -> tuple[Key, tuple[Index, ...]]:
     """The node that is read, and where along its run-time dims."""
     span = operand.span or (reader.spans[0] if reader.spans else None)
     point: list[int] = []
-    access: list[Poly] = []
+    access: list[Index] = []
     source = graph[operand.source]
     for dim, index in zip(source.domain.dims, operand.access, strict=True):
         if isinstance(index, DataIndex):
-            raise refused("an index that is a value cannot be exported", span)
+            if dim.static:
+                raise refused("an index that is a value cannot be that of a static dim", span)
+            ends = index.lower.substitute(at), index.upper.substitute(at)
+            access.append(DataIndex(index.operand, *ends))
+            continue
         found = index.substitute(at)
         if not dim.static:
             access.append(found)
