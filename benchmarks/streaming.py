@@ -1,5 +1,5 @@
-"""Calls from C: what a call costs besides its work, and steps of an LSTM against ONNX Runtime, from
-C and as an operator inside of it.
+"""What libraries weigh, what a call costs besides its work from C, NumPy, torch and JAX, and steps
+of an LSTM against ONNX Runtime, from C and as an operator inside of it.
 
 python benchmarks/streaming.py [H]
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from callers import overheads
 from safetensors.numpy import save_file
 
 from rnnc.diagnostics import Source
@@ -66,6 +67,7 @@ def main() -> None:
         options = [f"-I{folder / 'include'}", "-lpthread", "-lm", "-o", str(program)]
         subprocess.run(["cc", "-O2", *map(str, sources), *options], check=True)
         subprocess.run([program, folder / "weights.safetensors"], check=True)
+        overheads(folder / "lib" / "libtiny.so")
         inside = Compilation(source, Request("stateful", {"X": width, "H": width}))
         peers(inside, width, folder)
 
