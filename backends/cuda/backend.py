@@ -44,16 +44,18 @@ class CudaBackend:
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool = False) -> str | bytes:
         """One CUDA C++ file ("cu"), its PTX ("ptx") or machine code ("cubin"), a shared library
         ("so"), or the device functions as TensorIR ("tir")."""
+        from .capacity import smallest
         from .program import cuda_source, device_functions
 
         chosen = architectures(variant)
+        chip = smallest(chosen)
         if plan.weights != "float32":
             message = f"the CUDA backend does not store weights as '{plan.weights}'"
             hints = ("both operands of products are rounded:  --math bf16",)
             raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
         if form == "tir":
-            return "\n".join(str(function) for function in device_functions(plan))
-        source = cuda_source(plan)
+            return "\n".join(str(function) for function in device_functions(plan, chip))
+        source = cuda_source(plan, chip)
         if form == "cu":
             return source
         if form == "ptx":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rnnc.analysis.wave import Bound, CeilDiv, FloorDiv, Increment, Minimum, Polynomial
 
@@ -48,6 +49,17 @@ def argument(parameter: Parameter) -> str:
             return name
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Of a launch that stays: groups of `blocks` blocks, at most `groups` of them (a variable of
+    the host); `threads` and bytes of `shared` memory of each block."""
+
+    threads: int
+    shared: int
+    blocks: int
+    groups: str
+
+
 class Host:
     """Lines of the host's function, indented."""
 
@@ -85,10 +97,11 @@ class Host:
         self._depth -= 1
         self.line("}")
 
-    def launch_together(self, function: str, items: str, parameters: Sequence[Parameter]) -> None:
+    def launch_together(self, function: str, grid: Grid, parameters: Sequence[Parameter]) -> None:
         """Sets `launched`: whether the whole grid can be resident."""
         given = ", ".join(argument(parameter) for parameter in parameters)
-        self.line(f"launched = rnnc_launch_together({function}, {items}, stream, flags, {given});")
+        sizes = f"{grid.threads}, {grid.shared}, {grid.blocks}, {grid.groups}"
+        self.line(f"launched = rnnc_launch_together({function}, {sizes}, stream, flags, {given});")
 
     def launch(self, function: str, items: str, parameters: Sequence[Parameter]) -> None:
         given = ", ".join(argument(parameter) for parameter in parameters)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import tirx
 
@@ -25,7 +25,9 @@ from ..tensorir.levels import Listing
 from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
+from .divided import divided, has_one_point
 from .layout import LANES
+from .onchip import Resident
 from .pointwise import POINTWISE
 from .source import BLOCK
 from .tensor import TensorCores
@@ -36,10 +38,13 @@ ROWS = 4  # rows of a product that one warp computes together
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Thread `number` of `count` (int64), whole warps of them."""
+    """Thread `number` of `count` (int64), whole warps of them, which compute batch rows from
+    `first_row` on, `rows` of them; without, all rows."""
 
     number: Expr
     count: Expr
+    first_row: Expr | None = None
+    rows: Expr | None = None
 
     @contextmanager
     def share(self, b: Builder, items: Expr, each: int = 1) -> Iterator[Expr]:
@@ -55,47 +60,6 @@ class Threads:
             yield b.let(number + turn * count, "item")
 
 
-@dataclass(frozen=True, slots=True)
-class Loops:
-    """The loops of a kernel: `nested` run one after another in every thread, as bounds of others
-    depend on them; the points of `flat` are shared out; `exact` are single points inside those;
-    `serial` are those of chains."""
-
-    nested: tuple[WaveLoop, ...]
-    flat: tuple[WaveLoop, ...]
-    exact: tuple[WaveLoop, ...]
-    serial: tuple[WaveLoop, ...]
-
-
-def divided(kernel: Kernel) -> Loops:
-    """Which loops of a kernel are shared out."""
-    independent = kernel.independent
-    by_name = {loop.name: loop for loop in kernel.loops}
-    needed: set[str] = set()
-
-    def need(names: frozenset[str] | set[str]) -> None:
-        for name in names:
-            if name in by_name and name not in needed:
-                needed.add(name)
-                if by_name[name].exact:
-                    need(by_name[name].names)
-
-    for loop in independent:
-        if not loop.exact:
-            need(loop.names)
-    flat = tuple(loop for loop in independent if not loop.exact and loop.name not in needed)
-    shared = {loop.name for loop in flat}
-    nested: list[WaveLoop] = []
-    exact: list[WaveLoop] = []
-    for loop in independent:
-        if loop.exact and loop.names & shared:
-            exact.append(loop)
-            shared.add(loop.name)
-        elif loop not in flat:
-            nested.append(loop)
-    return Loops(tuple(nested), flat, tuple(exact), kernel.loops[len(independent) :])
-
-
 class KernelEmitter:
     """Emits one kernel into a device function; products in the type `math`, of `many` rows where it
     stands in no loop."""
@@ -109,9 +73,10 @@ class KernelEmitter:
         listing: Listing | None,
         math: MathType,
         many: bool = False,
+        resident: Resident | None = None,
     ) -> None:
         self.b, self.layout, self.kernel, self.threads = b, layout, kernel, threads
-        self.math, self.many = math, many
+        self.math, self.many, self.resident = math, many, resident
         self.listing = listing if kernel.listed else None
         self.loops = divided(kernel)
 
@@ -125,9 +90,11 @@ class KernelEmitter:
                 b.let(tirx.Max(bound(loop.upper, here) - first, int64(0)), "points")
                 for loop, first in zip(self.loops.flat, firsts, strict=True)
             ]
-            points = Points(self, here, tuple(firsts), tuple(extents))
+            points = Points(self, here, self.loops.flat, tuple(firsts), tuple(extents))
             found = products(self.kernel, self.layout.buffers, LANES)
-            if found is not None and self.math != "float32":
+            if self.resident is not None:
+                self.resident.emit(self, points)
+            elif found is not None and self.math != "float32":
                 own = tile(found, BLOCK // LANES, self.many)
                 TensorCores(self, points, found, own, self.math).emit()
             elif found is not None:
@@ -298,10 +265,14 @@ class KernelEmitter:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The points and rows that a kernel has at fixed nested loops, numbered, rows fastest."""
+    """The points and rows that a kernel has at fixed nested loops, numbered, rows fastest.
+
+    `env` holds what is fixed; the other loops run from `firsts` on.
+    """
 
     emitter: KernelEmitter
     env: Environment
+    loops: tuple[WaveLoop, ...]
     firsts: tuple[Expr, ...]
     extents: tuple[Expr, ...]
 
@@ -310,7 +281,15 @@ class Points:
         """Rows of a point; with a listing, its entries."""
         if self.emitter.listing is not None:
             return self.emitter.listing.count
-        return self.emitter.layout.batch if self.emitter.kernel.batched else int64(1)
+        if not self.emitter.kernel.batched:
+            return int64(1)
+        rows = self.emitter.threads.rows
+        return self.emitter.layout.batch if rows is None else rows
+
+    @property
+    def long(self) -> tuple[int, ...]:
+        """The positions of loops that may have more than one point."""
+        return tuple(n for n, loop in enumerate(self.loops) if not has_one_point(loop))
 
     @property
     def count(self) -> Expr:
@@ -325,18 +304,79 @@ class Points:
         here = dict(self.env)
         row: Expr = int64(0)
         if emitter.listing is not None or emitter.kernel.batched:
-            row = b.let(remainder(number, self.rows), "batch_row")
-            number = b.let(quotient(number, self.rows), "point")
+            row = number
+            if self.long:
+                row = b.let(remainder(number, self.rows), "batch_row")
+                number = b.let(quotient(number, self.rows), "point")
+            first = emitter.threads.first_row
+            if first is not None:
+                row = b.let(row + first, "batch_row")
         if emitter.listing is not None:
             placed, row = emitter.listing.place(b, row, here)
             here = dict(placed)
-        for position in range(len(self.extents) - 1, -1, -1):
+        for position, (loop, first) in enumerate(zip(self.loops, self.firsts, strict=True)):
+            if position not in self.long:
+                here[loop.name] = first
+        for position in reversed(self.long):
             digit = number
-            if position:
+            if position != self.long[0]:
                 digit = b.let(remainder(number, self.extents[position]), "digit")
                 number = b.let(quotient(number, self.extents[position]), "rest")
-            name = emitter.loops.flat[position].name
+            name = self.loops[position].name
             here[name] = b.let(self.firsts[position] + digit, name)
         for loop in emitter.loops.exact:
             here[loop.name] = b.let(bound(loop.lower, here), loop.name)
+        return here, row
+
+    # ---- of one panel of weights --------------------------------------------------------------
+
+    def has(self, env: Environment) -> Expr:
+        """Whether some of them lie at these values of loops and axes."""
+        verdict = tirx.const(True, "bool")
+        for loop, first, extent in zip(self.loops, self.firsts, self.extents, strict=True):
+            if loop.name in env:
+                verdict = tirx.And(verdict, tirx.GE(env[loop.name], first))
+                verdict = tirx.And(verdict, tirx.LT(env[loop.name], first + extent))
+        for name, value in env.items():
+            if name in self.env:
+                verdict = tirx.And(verdict, tirx.EQ(self.env[name], value))
+        return verdict
+
+    def at(self, env: Environment) -> Points:
+        """Those at these values."""
+        free = [number for number, loop in enumerate(self.loops) if loop.name not in env]
+        return replace(
+            self,
+            env={**self.env, **env},
+            loops=tuple(self.loops[number] for number in free),
+            firsts=tuple(self.firsts[number] for number in free),
+            extents=tuple(self.extents[number] for number in free),
+        )
+
+    @property
+    def free_axes(self) -> tuple[tuple[str, int], ...]:
+        """The axes but the last that are not fixed, with their sizes."""
+        sizes = enumerate(self.emitter.kernel.shape[:-1])
+        named = ((ex.element(axis), size) for axis, size in sizes)
+        return tuple((name, size) for name, size in named if name not in self.env)
+
+    @property
+    def free_elements(self) -> int:
+        return volume(tuple(size for _, size in self.free_axes))
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one point, of one row."""
+        return not self.long and not self.emitter.kernel.batched and self.free_elements == 1
+
+    def element(self, number: Expr) -> tuple[dict[str, Expr], Expr]:
+        """The environment, with the free axes, and the batch row of an element; rows fastest."""
+        b = self.emitter.b
+        if not self.free_axes:
+            return self.place(number)
+        here, row = self.place(b.let(remainder(number, self.count), "place"))
+        rest = b.let(quotient(number, self.count), "rest")
+        for name, size in reversed(self.free_axes):
+            here[name] = b.let(remainder(rest, size), name)
+            rest = b.let(quotient(rest, size), "rest")
         return here, row

@@ -20,10 +20,13 @@ from ..tensorir.levels import Sorter
 from ..tensorir.packing import products
 from ..tensorir.tir import Function, int64, load
 from ..tensorir.words import word
-from .host import Host, c_bound
-from .kernels import ROWS, KernelEmitter, Threads, divided
+from .capacity import Chip, residence
+from .divided import divided
+from .host import Grid, Host, c_bound
+from .kernels import ROWS, KernelEmitter, Threads
 from .layout import LANES, Device, Parameter, declare, identifier
-from .persistent import Persistent
+from .onchip import FEW_ROWS
+from .persistent import Persistent, are_rows_apart
 from .source import BLOCK, DeviceBuilder
 from .tiles import tile
 from .used import buffers_of
@@ -45,8 +48,8 @@ class Around:
 class Launches:
     """Device functions of a plan, and the host's text that launches them."""
 
-    def __init__(self, plan: Plan, prefix: str) -> None:
-        self.plan, self.prefix = plan, prefix
+    def __init__(self, plan: Plan, prefix: str, chip: Chip) -> None:
+        self.plan, self.prefix, self.chip = plan, prefix, chip
         self.functions: list[Function] = []
         self.host = Host()
         self.ends = 0
@@ -79,12 +82,20 @@ class Launches:
     def together(self, step: Waves | Levels) -> None:
         """One launch of a grid that stays, where all its blocks can be resident at once."""
         name = f"{self.prefix}_{len(self.functions)}_{identifier(step.variable)}_persistent"
-        made = Persistent(self.plan, name, step, self.ends)
+        own = residence(step, self.plan, self.chip)
+        made = Persistent(self.plan, name, step, self.ends, own)
         self.functions.append(made.function)
-        self.host.line("int64_t most = 1;")
-        self.most(step)
+        if own.blocks:
+            apart = are_rows_apart(step, self.plan.buffers)
+            groups = f"(batch + {FEW_ROWS - 1}) / {FEW_ROWS}" if apart else "1"
+            self.host.line(f"const int64_t most = {groups};")
+        else:
+            self.host.line("int64_t most = 1;")
+            self.most(step)
+            self.host.line(f"most = (most + {own.threads - 1}) / {own.threads};")
         given = (*made.device.parameters, Parameter("flags", "flags"))
-        self.host.launch_together(name, "most", given)
+        grid = Grid(own.threads, own.shared, max(own.blocks, 1), "most")
+        self.host.launch_together(name, grid, given)
 
     def most(self, step: Step) -> None:
         """The host's estimate of how many threads the largest phase of a step has work for, each

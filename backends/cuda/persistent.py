@@ -3,24 +3,41 @@
 All threads walk the same steps and take their share of each kernel, as tasks do on a CPU; behind
 every phase the whole grid meets (`rnnc_meet`), which takes about a microsecond where a launch takes
 several. All blocks have to be resident: the host asks how many are, and launches no more.
+
+Weights that stay on the chip (`Residence`) are loaded before the first step. So many blocks hold
+them once and are a *group*; where batch rows have nothing to do with each other, several groups
+share the rows among themselves, and only the blocks of a group meet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tvm import tirx
 
-from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended, kernels_of
+from rnnc.plan.plan import (
+    Buffer,
+    Kernel,
+    Levels,
+    Phase,
+    Plan,
+    Step,
+    Until,
+    Waves,
+    ended,
+    kernels_of,
+)
 
 from ..tensorir.exits import have_stopped
 from ..tensorir.layout import Environment, bound
 from ..tensorir.levels import Listing, Sorter
 from ..tensorir.packing import products
-from ..tensorir.tir import address, int64, load
+from ..tensorir.tir import address, int64, load, quotient, remainder
 from ..tensorir.words import word
+from .capacity import Residence
 from .kernels import KernelEmitter, Threads
 from .layout import LANES, Device, declare
+from .onchip import Resident
 from .source import DeviceBuilder
 from .used import buffers_of
 
@@ -28,9 +45,16 @@ from .used import buffers_of
 class Persistent:
     """The device function of one step; `first_end` is the first free place for ends of loops."""
 
-    def __init__(self, plan: Plan, name: str, step: Waves | Levels, first_end: int) -> None:
-        self.plan, self.step, self.ends = plan, step, first_end
-        self.b = DeviceBuilder(name)
+    def __init__(
+        self,
+        plan: Plan,
+        name: str,
+        step: Waves | Levels,
+        first_end: int,
+        residence: Residence,
+    ) -> None:
+        self.plan, self.step, self.ends, self.residence = plan, step, first_end, residence
+        self.b = DeviceBuilder(name, residence.threads)
         kernels = tuple(kernels_of((step,)))
         buffers = {buffer.name: buffer for buffer in plan.buffers}
         used = {name for kernel in kernels for name in buffers_of(kernel)}
@@ -47,12 +71,54 @@ class Persistent:
             self.b, wanted, packs, plan.extents, (), plan.buffers, word(plan.weights, plan.math)
         )
         self.flags = self.b.pointer("flags", "int32")
-        self.number, count = self.b.grid()
-        self.threads = Threads(self.number, count)
+        self.threads = self.group()
+        self.number = self.threads.number
+        self.residents = self.load(kernels, buffers)
         env = {name: value for name, value in self.device.numbers.items() if name != "batch"}
         self.listing: Listing | None = None
         self.steps((step,), env)
         self.function = self.b.kernel()
+
+    def group(self) -> Threads:
+        """The threads that meet, and the rows that they compute."""
+        b = self.b
+        number, count = b.grid()
+        blocks = self.residence.blocks
+        if not blocks:
+            self.first_block, self.blocks = int64(0), b.blocks
+            return Threads(number, count)
+        threads = blocks * self.residence.threads
+        group = b.let(quotient(number, threads), "group")
+        self.first_block, self.blocks = b.let(group * int64(blocks), "first_block"), int64(blocks)
+        number = b.let(remainder(number, threads), "own_number")
+        if not are_rows_apart(self.step, self.plan.buffers):
+            return Threads(number, int64(threads))
+        batch = self.device.layout.batch
+        groups = b.let(quotient(b.blocks, blocks), "groups")
+        first = b.let(quotient(batch * group, groups), "first_row")
+        rows = b.let(quotient(batch * (group + int64(1)), groups) - first, "rows")
+        return Threads(number, int64(threads), first, rows)
+
+    def load(self, kernels: Sequence[Kernel], buffers: Mapping[str, Buffer]) -> dict[str, Resident]:
+        """The weights that stay."""
+        b = self.b
+        found: dict[str, Resident] = {}
+        placed = [one for one in self.residence.kernels if one.is_resident]
+        if not placed:
+            return found
+        shared = b.shared()
+        warp = b.let(quotient(self.number, LANES), "warp")
+        lane = b.let(remainder(self.number, LANES), "lane")
+        for kernel in kernels:
+            own = self.residence.of(kernel)
+            if own is None or not own.is_resident:
+                continue
+            made = products(kernel, buffers, LANES)
+            assert made is not None
+            layout = self.device.layout
+            found[kernel.name] = Resident(b, layout, kernel, made, own, warp, lane, shared)
+            found[kernel.name].load()
+        return found
 
     def steps(self, steps: Sequence[Step], env: Environment) -> None:
         for step in steps:
@@ -71,13 +137,19 @@ class Persistent:
     def kernel(self, kernel: Kernel, env: Environment) -> None:
         with self.b.block():
             emitter = KernelEmitter(
-                self.b, self.device.layout, kernel, self.threads, self.listing, self.plan.math
+                self.b,
+                self.device.layout,
+                kernel,
+                self.threads,
+                self.listing,
+                self.plan.math,
+                resident=self.residents.get(kernel.name),
             )
             emitter.emit(env)
 
     def meet(self) -> None:
-        """All threads of the grid; what was written before is seen by all behind it."""
-        self.b.call("rnnc_meet", address(self.flags, 0), self.b.blocks)
+        """All threads of the group; what was written before is seen by all behind it."""
+        self.b.call("rnnc_meet", address(self.flags, 0), self.first_block, self.blocks)
 
     def waves(self, waves: Waves, env: Environment) -> None:
         b = self.b
@@ -122,6 +194,25 @@ class Persistent:
             self.listing = sorter.listing(level)
             self.steps(levels.body, {**env, levels.variable: level})
         self.listing = outer
+
+
+def are_rows_apart(step: Waves | Levels, buffers: Sequence[Buffer]) -> bool:
+    """Whether no row of the batch has to wait for another."""
+    if any(isinstance(inner, Levels) or inner.until is not None for inner in loops_of((step,))):
+        return False
+    batched = {buffer.name for buffer in buffers if buffer.batched}
+    return all(
+        kernel.batched and {store.buffer for store in (*kernel.stores, *kernel.last)} <= batched
+        for kernel in kernels_of((step,))
+    )
+
+
+def loops_of(steps: Sequence[Step]) -> Iterator[Waves | Levels]:
+    """All loops, outermost first."""
+    for step in steps:
+        if not isinstance(step, Phase):
+            yield step
+            yield from loops_of(step.body)
 
 
 def tested(steps: Sequence[Step]) -> Iterator[str]:

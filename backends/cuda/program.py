@@ -19,6 +19,7 @@ from rnnc.plan.plan import Plan
 from ..tensorir.arguments import external, placement, size_positions
 from ..tensorir.packing import products
 from ..tensorir.tir import Function
+from .capacity import Chip
 from .launches import Launches
 from .layout import LANES, identifier
 from .source import BLOCK, cuda_text
@@ -46,10 +47,14 @@ static __device__ __forceinline__ int rnnc_acquire(const int *flag) {{
   asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
   return value;
 }}
+static __device__ __forceinline__ float *rnnc_shared() {{
+  extern __shared__ float rnnc_memory[];
+  return rnnc_memory;
+}}
 #endif
 
-// All threads of a cooperative launch meet: a flag for each block counts its meetings.
-static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t blocks) {{
+// All threads of neighbouring blocks meet: a flag for each block counts its meetings.
+static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t first, int64_t blocks) {{
   RNNC_SHARED(int, rnnc_next);
   __syncthreads();
   if (threadIdx.x == 0) {{
@@ -57,10 +62,33 @@ static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t blocks) {{
     rnnc_release(flags + blockIdx.x, rnnc_next);
   }}
   __syncthreads();
-  for (int64_t other = threadIdx.x; other < blocks; other += {block})
+  for (int64_t other = first + threadIdx.x; other < first + blocks; other += blockDim.x)
     while (rnnc_acquire(flags + other) - rnnc_next < 0) {{
     }}
   __syncthreads();
+}}
+
+// The sums of `count` values (a power of two up to 32) over the lanes of a warp: lane n has that of
+// value n % count.
+static __device__ __forceinline__ float rnnc_over_lanes(float *values, int count, int lane) {{
+#pragma unroll
+  for (int half = 16; half > 0; half /= 2) {{
+    const bool upper = (lane & half) != 0;
+#pragma unroll
+    for (int n = 0; n < (half < count ? half : count); ++n) {{
+      if (half >= count) {{
+        values[n] += __shfl_xor_sync(0xffffffffu, values[n], half);
+      }} else {{
+        const float own = upper ? values[n + half] : values[n];
+        const float other = upper ? values[n] : values[n + half];
+        values[n] = own + __shfl_xor_sync(0xffffffffu, other, half);
+      }}
+    }}
+  }}
+  return values[0];
+}}
+static __device__ __forceinline__ float rnnc_of_lane(float value, int lane) {{
+  return __shfl_sync(0xffffffffu, value, lane);
 }}
 
 """
@@ -86,26 +114,32 @@ static void rnnc_launch(void (*kernel)(int64_t, P...), int64_t items, cudaStream
 }}
 
 template <class... P>
-static bool rnnc_cooperate(void (*kernel)(P...), int64_t blocks, cudaStream_t stream, P... given) {{
+static bool rnnc_cooperate(void (*kernel)(P...), int64_t blocks, int threads, size_t shared,
+                           cudaStream_t stream, P... given) {{
   void *pointers[] = {{&given...}};
-  return cudaLaunchCooperativeKernel((const void *)kernel, (unsigned)blocks, {block}, pointers, 0,
-                                     stream) == cudaSuccess;
+  return cudaLaunchCooperativeKernel((const void *)kernel, (unsigned)blocks, threads, pointers,
+                                     shared, stream) == cudaSuccess;
 }}
 
-// One launch whose blocks are all resident, and can meet. False where the device has no such.
+// One launch whose blocks are all resident, and can meet: as many groups of blocks as there is room
+// for, up to `groups`. False where the device has no room for one.
 template <class... P, class... A>
-static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t stream,
-                                 void *flags, A... given) {{
+static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int threads, size_t shared,
+                                 int64_t group, int64_t groups, cudaStream_t stream, void *flags,
+                                 A... given) {{
   int device = 0, cooperative = 0, processors = 0, resident = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
   cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
-  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, {block}, 0);
-  int64_t blocks = smaller((items + {block} - 1) / {block}, (int64_t)resident * processors);
-  blocks = smaller(blocks, INT64_C({most}));
+  cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       (int)shared);
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, threads, shared);
+  cudaGetLastError();  // more shared memory than there is: nothing is resident
+  const int64_t room = smaller((int64_t)resident * processors, INT64_C({most}));
+  const int64_t blocks = group * smaller(groups, room / group);
   if (!cooperative || blocks < 1) return false;
   cudaMemsetAsync(flags, 0, blocks * sizeof(int), stream);
-  return rnnc_cooperate(kernel, blocks, stream, blocks, (P)given...);
+  return rnnc_cooperate(kernel, blocks, threads, shared, stream, blocks, (P)given...);
 }}
 #endif
 """
@@ -141,25 +175,25 @@ extern "C" int32_t rnnc_{entry}(cudaStream_t stream, int32_t, void *const *point
 """
 
 
-def programs(plan: Plan) -> list[tuple[str, Plan, Launches]]:
+def programs(plan: Plan, chip: Chip) -> list[tuple[str, Plan, Launches]]:
     """What is called and what runs when parameters are bound, each with its device functions."""
     found = [("forward", plan)]
     if plan.preparation is not None:
         found.append(("prepare", plan.preparation))
-    return [(name, own, Launches(own, name)) for name, own in found]
+    return [(name, own, Launches(own, name, chip)) for name, own in found]
 
 
-def device_functions(plan: Plan) -> list[Function]:
+def device_functions(plan: Plan, chip: Chip) -> list[Function]:
     """All of them, in the order of the file."""
-    return [function for _, _, found in programs(plan) for function in found.functions]
+    return [function for _, _, found in programs(plan, chip) for function in found.functions]
 
 
-def cuda_source(plan: Plan) -> str:
-    """The whole file."""
-    parts = [_HEAD.format(model=plan.name, block=BLOCK)]
+def cuda_source(plan: Plan, chip: Chip) -> str:
+    """The whole file; the chip decides which weights stay on it."""
+    parts = [_HEAD.format(model=plan.name)]
     if plan.math != "float32":
         parts.append((files(__package__) / "tensor_cores.h").read_text())
-    made = programs(plan)
+    made = programs(plan, chip)
     parts.append(cuda_text([function for _, _, found in made for function in found.functions]))
     parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS))
     parts += [entry(name, own, found) for name, own, found in made]

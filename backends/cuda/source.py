@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import tvm
 import tvm_ffi
@@ -17,10 +18,11 @@ _ARCHITECTURE = "sm_80"  # for TVM; the text holds for all later ones
 
 
 class DeviceBuilder(Builder):
-    """Builds `__global__ void name(parameters)`, a grid of blocks of BLOCK threads."""
+    """Builds `__global__ void name(parameters)`, a grid of blocks of `block` threads."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, block: int = BLOCK) -> None:
         super().__init__(name)
+        self.block_size = block
         self._block = tirx.Var("block", "int32")
         self._thread = tirx.Var("thread", "int32")
         self.blocks = self.scalar("blocks")  # the host passes how many there are
@@ -44,8 +46,34 @@ class DeviceBuilder(Builder):
 
     def grid(self) -> tuple[Expr, Expr]:
         """The number of this thread in the grid, and of all threads."""
-        number = int64(self._block) * int64(BLOCK) + int64(self._thread)
-        return self.let(number, "number"), self.let(self.blocks * int64(BLOCK), "threads")
+        number = int64(self._block) * int64(self.block_size) + int64(self._thread)
+        count = self.blocks * int64(self.block_size)
+        return self.let(number, "number"), self.let(count, "threads")
+
+    def shared(self) -> Buffer:
+        """The shared memory that the host asks for when it launches, as floats."""
+        pointer = PointerType(PrimType("float32"))
+        variable = tirx.Var("shared", pointer)
+        self.add(tirx.Bind(variable, tirx.call_extern(pointer, "rnnc_shared")))
+        buffer = view("shared", "float32")
+        self.add(tirx.DeclBuffer(buffer, data=variable))
+        return buffer
+
+    @contextmanager
+    def unrolled(self, count: int, name: str) -> Iterator[Expr]:
+        """A loop whose turns the compiler writes one after another: indices are constants."""
+        variable = tirx.Var(name, "int64")
+        with self._nested() as body:
+            yield variable
+        statement = tirx.SeqStmt(list(body)) if len(body) > 1 else body[0]
+        kind = tirx.ForKind.UNROLLED
+        self.add(tirx.For(variable, int64(0), int64(count), kind, statement))
+
+    @contextmanager
+    def times(self, count: int, name: str) -> Iterator[Expr]:
+        """A plain loop."""
+        with self.loop(0, count, name=name) as number:
+            yield number
 
     def let(self, value: Expr, name: str = "v") -> Expr:
         """Integers are constants of the text, which TVM's C generator, unlike its LLVM one, keeps
@@ -65,7 +93,7 @@ class DeviceBuilder(Builder):
         statements += self._blocks[0] or [tirx.Evaluate(tirx.IntImm("int32", 0))]
         statement: Statement = tirx.SeqStmt(statements)
         for variable, tag, extent in (
-            (self._thread, "threadIdx.x", BLOCK),
+            (self._thread, "threadIdx.x", self.block_size),
             (self._block, "blockIdx.x", 1),
         ):
             axis = tirx.IterVar(None, variable, tirx.IterVar.ThreadIndex, tag)
@@ -100,10 +128,20 @@ def cuda_text(functions: Sequence[Function]) -> str:
     return "".join(map(_plain_scalars, re.split(r"(?=^extern)", text, flags=re.MULTILINE)))
 
 
+_ZERO = r"\[\(int64_t\)0\]"
+
+
 def _plain_scalars(function: str) -> str:
-    """Arrays of one element as variables."""
-    for name in re.findall(r"alignas\(\d\) \w+ (\w+)\[1\];", function):
-        function = re.sub(rf"alignas\(\d\) (\w+) {name}\[1\];", rf"\1 {name};", function)
-        function = re.sub(rf"\b{name}\[\(int64_t\)0\]", name, function)
-        function = re.sub(rf"(\w+ {name});\n +{name} = ", r"\1 = ", function)
-    return function
+    """Arrays of one element as variables, where nothing but their element 0 is named."""
+    single = set(re.findall(r"alignas\(\d\) \w+ (\w+)\[1\];", function))
+    single -= set(re.findall(r"(\w+)\[(?!1\];)(?!\(int64_t\)0\])", function))
+
+    def element(found: re.Match[str]) -> str:
+        return found[1] if found[1] in single else found[0]
+
+    def declared(found: re.Match[str]) -> str:
+        return f"{found[1]} {found[2]};" if found[2] in single else found[0]
+
+    function = re.sub(rf"\b(\w+){_ZERO}", element, function)
+    function = re.sub(r"alignas\(\d\) (\w+) (\w+)\[1\];", declared, function)
+    return re.sub(r"(\w+) (\w+);\n +\2 = ", r"\1 \2 = ", function)

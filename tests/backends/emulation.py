@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rnnc.backends.cuda.capacity import Chip
 from rnnc.backends.cuda.manifest import manifest
 from rnnc.backends.cuda.nvcc import ARCHITECTURES
 from rnnc.backends.cuda.program import cuda_source
@@ -18,6 +20,10 @@ from rnnc.driver import Compilation
 from rnnc.runtime.artifact import Artifact
 from rnnc.runtime.cuda.model import CudaModel
 
+# Half as many processors as the emulator has room for blocks: two groups of blocks then share rows.
+SMALL = Chip("small", 3, 48 << 10, 1 << 20, threads=64, weights=64)
+ONLY_SHARED = replace(SMALL, weights=0)
+ONLY_CACHE = replace(SMALL, weights=0, shared=0)
 HEADERS = [Path(__file__).parent / name for name in ("emulator.h", "cudart.h")]
 
 
@@ -26,9 +32,11 @@ def compiler() -> str | None:
     return shutil.which("g++") or shutil.which("clang++")
 
 
-def emulated(compilation: Compilation, change: tuple[str, str] | None = None) -> CudaModel:
+def emulated(
+    compilation: Compilation, change: tuple[str, str] | None = None, chip: Chip = SMALL
+) -> CudaModel:
     """The model, on the emulator; `change` replaces a part of the emitted text."""
-    source = cuda_source(compilation.plan)
+    source = cuda_source(compilation.plan, chip)
     if change is not None:
         assert change[0] in source
         source = source.replace(*change)

@@ -38,12 +38,17 @@ struct fiber {
   index thread, block;
   bool done = false;
 };
+struct meeting {
+  int arrived = 0, turn = 0;
+};
 struct warp_state {
   int arrived = 0, turn = 0;
   uint32_t left[2][32][4], right[2][32][2];  // of two multiplications that follow each other
+  meeting met;
+  float values[32];
 };
 struct block_state {
-  int arrived = 0, turn = 0;
+  meeting met;
   std::map<int, warp_state> warps;
   std::map<std::string, std::vector<char>> shared;
 };
@@ -52,6 +57,7 @@ static ucontext_t scheduler;
 static fiber *current;
 static std::vector<block_state> *blocks;
 static int threads_of_block;
+static size_t shared_of_block;
 static long progress;
 static std::function<void()> body;
 static index thread_now, block_now;
@@ -65,16 +71,24 @@ static inline void *shared(const char *name, size_t size) {
   if (memory.empty()) memory.resize(size);
   return memory.data();
 }
-static inline void syncthreads() {
-  block_state &own = (*blocks)[current->block.x];
+static inline void meet(meeting &own, int threads) {
   int turn = own.turn;
   ++progress;
-  if (++own.arrived == threads_of_block) {
+  if (++own.arrived == threads) {
     own.arrived = 0;
     ++own.turn;
     return;
   }
   while (own.turn == turn) wait();
+}
+static inline void syncthreads() { meet((*blocks)[current->block.x].met, threads_of_block); }
+static inline float of_lane(float value, int lane) {
+  warp_state &own = (*blocks)[current->block.x].warps[current->thread.x / 32];
+  own.values[current->thread.x % 32] = value;
+  meet(own.met, 32);
+  value = own.values[lane];
+  meet(own.met, 32);
+  return value;
 }
 static inline void run() {
   body();
@@ -88,9 +102,11 @@ static inline std::mt19937 *shuffling() {
   return seed && std::atoi(seed) ? &random : nullptr;
 }
 
-static inline void cooperate(int64_t count, int threads, std::function<void()> work) {
+static inline void cooperate(int64_t count, int threads, size_t shared,
+                             std::function<void()> work) {
   body = work;
   threads_of_block = threads;
+  shared_of_block = shared;
   std::vector<block_state> states(count);
   blocks = &states;
   static std::vector<fiber> fibers;  // with their stacks, for all launches
@@ -140,7 +156,10 @@ static inline void cooperate(int64_t count, int threads, std::function<void()> w
 
 #define threadIdx emulator::thread_now
 #define blockIdx emulator::block_now
+#define blockDim emulator::index{emulator::threads_of_block}
 #define __syncthreads() emulator_syncthreads()
+#define __shfl_sync(mask, value, lane) emulator_of_lane(value, lane)
+#define __shfl_xor_sync(mask, value, bits) emulator_of_lane(value, (threadIdx.x % 32) ^ (bits))
 
 static inline void emulator_restore(emulator::fiber *own) {
   emulator::thread_now = own->thread;
@@ -150,6 +169,15 @@ static inline void emulator_syncthreads() {
   emulator::fiber *own = emulator::current;
   emulator::syncthreads();
   emulator_restore(own);
+}
+static inline float emulator_of_lane(float value, int lane) {
+  emulator::fiber *own = emulator::current;
+  value = emulator::of_lane(value, lane);
+  emulator_restore(own);
+  return value;
+}
+static inline float *rnnc_shared() {
+  return (float *)emulator::shared("asked for", emulator::shared_of_block + 4);
 }
 static inline void rnnc_release(int *flag, int value) {
   *flag = value;
@@ -249,23 +277,24 @@ static inline void rnnc_mma_tf32(float *sums, const uint32_t *left, const uint32
 }
 
 // Few blocks: threads then have to take several items in turns.
-static inline int64_t emulator_blocks(int64_t items) {
-  return std::min<int64_t>((items + RNNC_BLOCK - 1) / RNNC_BLOCK, 3);
-}
+constexpr int64_t emulator_blocks = 3;
+constexpr int64_t emulator_resident = 6;
 
 template <class... P, class... A>
 static void rnnc_launch(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t, A... given) {
   if (items <= 0) return;
-  const int64_t blocks = emulator_blocks(items);
-  emulator::cooperate(blocks, RNNC_BLOCK, [&] { kernel(blocks, (P)given...); });
+  const int64_t blocks = std::min<int64_t>((items + RNNC_BLOCK - 1) / RNNC_BLOCK, emulator_blocks);
+  emulator::cooperate(blocks, RNNC_BLOCK, 0, [&] { kernel(blocks, (P)given...); });
 }
 
 template <class... P, class... A>
-static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int64_t items, cudaStream_t,
-                                 void *flags, A... given) {
+static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int threads, size_t shared,
+                                 int64_t group, int64_t groups, cudaStream_t, void *flags,
+                                 A... given) {
   if (std::getenv("RNNC_EMULATOR_ALONE")) return false;  // as on a device that cannot
-  const int64_t blocks = std::max<int64_t>(1, emulator_blocks(items));
+  const int64_t blocks = group * std::min(groups, emulator_resident / group);
+  if (blocks < 1) return false;
   std::fill_n((int *)flags, blocks, 0);
-  emulator::cooperate(blocks, RNNC_BLOCK, [&] { kernel(blocks, (P)given...); });
+  emulator::cooperate(blocks, threads, shared, [&] { kernel(blocks, (P)given...); });
   return true;
 }

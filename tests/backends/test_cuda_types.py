@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rnnc.backends.cpu.backend import BACKEND as CPU
+from rnnc.backends.cuda.capacity import CHIPS
 from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError, Source
@@ -172,7 +173,7 @@ def disassembler() -> str | None:
 def test_machine_code_has_tensor_cores(math: MathType, architecture: str, tmp_path: Path) -> None:
     """In the hoisted product and in the persistent kernel, which spills nothing."""
     source, made = tmp_path / "model.cu", tmp_path / "model.cubin"
-    source.write_text(cuda_source(compiled("lstm", math, X=64, H=128).plan))
+    source.write_text(cuda_source(compiled("lstm", math, X=64, H=128).plan, CHIPS["sm_80"]))
     command = ["nvcc", "-cubin", f"-arch={architecture}", "-O3", "-std=c++17", "-Xptxas", "-v"]
     said = subprocess.run(
         [*command, "-o", made, source], capture_output=True, text=True, check=True

@@ -1,0 +1,70 @@
+"""How the loops of a kernel are divided among threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnc.analysis.wave import Bound, Increment, Maximum, Minimum, Polynomial, WaveLoop
+from rnnc.ir.poly import Poly
+from rnnc.plan.plan import Kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """The loops of a kernel: `nested` run one after another in every thread, as bounds of others
+    depend on them; the points of `flat` are shared out; `exact` are single points inside those;
+    `serial` are those of chains."""
+
+    nested: tuple[WaveLoop, ...]
+    flat: tuple[WaveLoop, ...]
+    exact: tuple[WaveLoop, ...]
+    serial: tuple[WaveLoop, ...]
+
+
+def divided(kernel: Kernel) -> Loops:
+    """Which loops of a kernel are shared out."""
+    independent = kernel.independent
+    by_name = {loop.name: loop for loop in kernel.loops}
+    needed: set[str] = set()
+
+    def need(names: frozenset[str] | set[str]) -> None:
+        for name in names:
+            if name in by_name and name not in needed:
+                needed.add(name)
+                if by_name[name].exact:
+                    need(by_name[name].names)
+
+    for loop in independent:
+        if not loop.exact:
+            need(loop.names)
+    flat = tuple(loop for loop in independent if not loop.exact and loop.name not in needed)
+    shared = {loop.name for loop in flat}
+    nested: list[WaveLoop] = []
+    exact: list[WaveLoop] = []
+    for loop in independent:
+        if loop.exact and loop.names & shared:
+            exact.append(loop)
+            shared.add(loop.name)
+        elif loop not in flat:
+            nested.append(loop)
+    return Loops(tuple(nested), flat, tuple(exact), kernel.loops[len(independent) :])
+
+
+def has_one_point(loop: WaveLoop) -> bool:
+    """Whether a loop has one point at most, as one that a wave w fixes: w <= t < min(T, w + 1)."""
+    one = Poly.of(1)
+    lowers, uppers = _polynomials(loop.lower, Maximum), _polynomials(loop.upper, Minimum)
+    return any(upper - lower == one for lower in lowers for upper in uppers)
+
+
+def _polynomials(value: Bound, chosen: type[Minimum | Maximum]) -> list[Poly]:
+    """Those of which a lower bound is the maximum, or an upper one the minimum."""
+    match value:
+        case Polynomial(poly):
+            return [poly]
+        case Increment(argument, amount):
+            return [poly + Poly.of(amount) for poly in _polynomials(argument, chosen)]
+        case Minimum(arguments) | Maximum(arguments) if isinstance(value, chosen):
+            return [poly for argument in arguments for poly in _polynomials(argument, chosen)]
+        case _:
+            return []

@@ -1,0 +1,254 @@
+"""Products whose weights stay on the chip: loaded once, multiplied in every wave.
+
+    with 2 rows of 3 units, 4 gates, depth 64           warp 0: unit 0, warp 1: unit 1, ...
+      load       lane n: w[j][slot] = W[slot][unit][n + 32 j], j = 0, 1
+      multiply   lane n: sum[slot][row] += x[row][n + 32 j] w[j][slot]
+      and then   lane slot * rows + row has the sum over all lanes; lane `row` collects its slots
+
+`load` and `emit` are all that a loop needs: other ways to hold weights (fragments of a tensor core)
+have the same two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tvm import tirx
+
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Kernel
+
+from ..tensorir.bodies import emit_body
+from ..tensorir.layout import Environment, Layout
+from ..tensorir.packing import Factor, Products
+from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, load, quotient, remainder
+from .capacity import Placed
+from .layout import LANES
+from .source import DeviceBuilder
+
+if TYPE_CHECKING:
+    from .kernels import KernelEmitter, Points
+
+MOST_ROWS = 8  # that one warp multiplies together
+FEW_ROWS = 2  # up to so many go one by one
+
+
+class Resident:
+    """The weights of one kernel, in registers or in the shared memory of `warp`'s block."""
+
+    def __init__(
+        self,
+        b: DeviceBuilder,
+        layout: Layout,
+        kernel: Kernel,
+        found: Products,
+        placed: Placed,
+        warp: Expr,
+        lane: Expr,
+        shared: Buffer,
+    ) -> None:
+        assert placed.panels is not None
+        self.b, self.layout, self.kernel, self.found = b, layout, kernel, found
+        self.each, self.panels, self.warp, self.lane = placed.each, placed.panels, warp, lane
+        own = self.each * self.panels.floats
+        if placed.home == "registers":
+            self.memory, self.begin, self.stride = b.local("resident", own), int64(0), 1
+        else:
+            self.memory, self.stride = shared, LANES
+            block = remainder(warp, b.block_size // LANES)
+            begin = int64(placed.start) + block * int64(own * LANES) + lane
+            self.begin = b.let(begin, "resident")
+
+    # ---- weights ------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Once, before the loop."""
+        b = self.b
+        with b.unrolled(self.each, "panel") as panel:
+            number = b.let(self.number(panel), "number")
+            known = b.let(tirx.Min(number, int64(self.panels.count - 1)), "known")
+            env, column = self.point(known)
+            start = 0
+            for step in self.found.passes:
+                for factor in step.factors:
+                    self.load_factor(factor, len(step.slots), env, column, panel, start)
+                    start += len(step.slots) * turns(factor)
+
+    def load_factor(
+        self, factor: Factor, slots: int, env: Environment, column: Expr, panel: Expr, start: int
+    ) -> None:
+        b, found, pack = self.b, self.found, self.layout.packs[factor.pack]
+        index: Expr = int64(0)
+        for loop in factor.loops:
+            index = index * int64(loop.upper - loop.lower) + env[loop.name] - int64(loop.lower)
+        row = slots * found.columns  # of weights of a tile that one k needs
+        tile = index * int64(found.tiles) + quotient(column, found.columns)
+        first = tile * int64(factor.depth * row) + remainder(column, found.columns)
+        first = b.let(first, "first")
+        with b.unrolled(turns(factor), "j") as j:
+            k = b.let(j * int64(LANES) + self.lane, "k")
+            at = first + tirx.Min(k, int64(factor.depth - 1)) * int64(row)
+            for slot in range(slots):
+                weight = load(pack, at + int64(slot * found.columns))
+                beyond = tirx.FloatImm("float32", 0.0)
+                inside = tirx.LT(k, int64(factor.depth))
+                element = self.element(panel, start, j, slots, slot)
+                b.store(self.memory, element, tirx.Select(inside, weight, beyond))
+
+    def number(self, panel: Expr) -> Expr:
+        """Neighbouring warps own neighbouring columns."""
+        return self.warp * int64(self.each) + panel
+
+    def element(self, panel: Expr, start: int, j: Expr, slots: int, slot: int) -> Expr:
+        """Where a weight of this lane is."""
+        own = panel * int64(self.panels.floats) + j * int64(slots) + int64(start + slot)
+        return self.begin + own * int64(self.stride)
+
+    def point(self, number: Expr) -> tuple[dict[str, Expr], Expr]:
+        """The point of the loops on which weights depend, and the column, of a panel."""
+        b = self.b
+        column = b.let(remainder(number, self.panels.columns), "column")
+        rest = quotient(number, self.panels.columns)
+        env: dict[str, Expr] = {}
+        for loop in reversed(self.panels.loops):
+            points = loop.upper - loop.lower
+            env[loop.name] = b.let(remainder(rest, points) + int64(loop.lower), loop.name)
+            rest = quotient(rest, points)
+        return env, column
+
+    # ---- sums ---------------------------------------------------------------------------------
+
+    def emit(self, emitter: KernelEmitter, points: Points) -> None:
+        """All points of the panels of this warp, in one wave."""
+        b = self.b
+        repeat = b.unrolled if self.stride == 1 else b.times
+        with repeat(self.each, "panel") as panel:
+            number = b.let(self.number(panel), "number")
+            with b.when(tirx.LT(number, int64(self.panels.count))):
+                env, column = self.point(number)
+                with b.when(points.has(env)):
+                    rest = points.at(env)
+                    here = {**rest.env, ex.element(len(self.kernel.shape) - 1): column}
+                    with emitter.tested(here):
+                        self.all_rows(emitter, rest, panel, column)
+
+    def all_rows(self, emitter: KernelEmitter, points: Points, panel: Expr, column: Expr) -> None:
+        b = self.b
+        count = b.let(points.count * int64(points.free_elements), "rows")
+        slots = sum(len(step.slots) for step in self.found.passes)
+        rows = MOST_ROWS
+        while rows > 1 and rows * slots > LANES:
+            rows //= 2
+        if rows == 1 or points.is_single:
+            self.rows(emitter, points, panel, column, count, 1)
+            return
+        with b.when(tirx.LE(count, int64(FEW_ROWS))):
+            self.rows(emitter, points, panel, column, count, 1)
+        with b.when(tirx.GT(count, int64(FEW_ROWS))):
+            self.rows(emitter, points, panel, column, count, rows)
+
+    def rows(
+        self,
+        emitter: KernelEmitter,
+        points: Points,
+        panel: Expr,
+        column: Expr,
+        count: Expr,
+        rows: int,
+    ) -> None:
+        """All rows, so many of them together."""
+        b, axis = self.b, ex.element(len(self.kernel.shape) - 1)
+        last = b.let(count - int64(1), "last")
+        with b.loop(0, b.let(ceiling_quotient(count, rows), "groups"), name="group") as group:
+            first = b.let(group * int64(rows), "first")
+            # Beyond the last row, the last one again; it is not stored twice.
+            places = [
+                points.element(b.let(tirx.Min(first + int64(row), last), "number"))
+                for row in range(rows)
+            ]
+            products = self.multiply(emitter, places, panel)
+            own = b.let(first + self.lane, "own")
+            mine = tirx.And(tirx.LT(self.lane, int64(rows)), tirx.LE(own, last))
+            with b.when(mine):
+                env, row = points.element(own)
+                at = emitter.emitter({**env, axis: column}, row, products)
+                emit_body(self.kernel, at, self.found.skipped)
+
+    def multiply(
+        self, emitter: KernelEmitter, places: Sequence[tuple[Environment, Expr]], panel: Expr
+    ) -> Mapping[str, Expr]:
+        """The sums of each slot; lane n has those of row n."""
+        b, rows = self.b, len(places)
+        names = [slot for step in self.found.passes for slot in step.slots]
+        width = power_of_two(min(len(names) * rows, LANES))
+        batches = -(-len(names) * rows // width)
+        values = b.local("values", batches * width)
+        for number in range(batches * width):
+            b.store(values, number, tirx.FloatImm("float32", 0.0))
+        start = slot = 0
+        for step in self.found.passes:
+            for factor in step.factors:
+                own = range(slot, slot + len(step.slots))
+                self.multiply_factor(emitter, factor, own, places, panel, start, values)
+                start += len(step.slots) * turns(factor)
+            slot += len(step.slots)
+        lane = tirx.Cast("int32", self.lane)
+        totals: list[Expr] = []
+        for batch in range(batches):
+            own = address(values, batch * width)
+            arguments = ("rnnc_over_lanes", own, tirx.const(width, "int32"), lane)
+            totals.append(b.let(tirx.call_extern("float32", *arguments), "total"))
+        row = b.let(tirx.Cast("int32", remainder(self.lane, rows)), "own_row")
+        found: dict[str, Expr] = {}
+        for number, name in enumerate(names):
+            batch, first = divmod(number * rows, width)
+            source = row + tirx.const(first, "int32")
+            found[name] = b.let(
+                tirx.call_extern("float32", "rnnc_of_lane", totals[batch], source), "product"
+            )
+        return found
+
+    def multiply_factor(
+        self,
+        emitter: KernelEmitter,
+        factor: Factor,
+        slots: range,
+        places: Sequence[tuple[Environment, Expr]],
+        panel: Expr,
+        start: int,
+        values: Buffer,
+    ) -> None:
+        b, rows = self.b, len(places)
+        place = self.layout.places[factor.vector.buffer]
+        lefts: list[Expr] = []
+        for env, row in places:
+            at = emitter.emitter({**env, factor.contraction: int64(0)}, row, {})
+            lefts.append(b.let(at.offset(place, factor.vector) + self.lane, "left"))
+        repeat = b.unrolled if self.stride == 1 else b.times
+        with repeat(turns(factor), "j") as j:
+            ahead = b.let(j * int64(LANES), "ahead")
+            vector = [load(place.memory, left + ahead) for left in lefts]
+            if factor.depth % LANES:
+                inside = tirx.LT(ahead + self.lane, int64(factor.depth))
+                beyond = tirx.FloatImm("float32", 0.0)
+                vector = [tirx.Select(inside, value, beyond) for value in vector]
+            vector = [b.let(value, "x") for value in vector]
+            for number, slot in enumerate(slots):
+                element = self.element(panel, start, j, len(slots), number)
+                weight = b.let(load(self.memory, element), "w")
+                for row, value in enumerate(vector):
+                    total = load(values, slot * rows + row) + value * weight
+                    b.store(values, slot * rows + row, total)
+
+
+def turns(factor: Factor) -> int:
+    """How many weights of a column of a slot one lane has."""
+    return -(-factor.depth // LANES)
+
+
+def power_of_two(least: int) -> int:
+    found = 1
+    while found < least:
+        found *= 2
+    return found

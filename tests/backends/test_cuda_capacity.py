@@ -1,0 +1,41 @@
+"""Which weights stay on a chip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rnnc.backends.cuda.capacity import CHIPS, Placed, residences, smallest
+
+from rnnc.driver import Compilation, Request, standard_source
+
+
+def placed(size: int) -> tuple[int, Placed]:
+    """The blocks of an LSTM's loop on an H100, and where its weights are."""
+    request = Request("stacked_lstm", {"X": 8, "H": size, "L": 1})
+    plan = Compilation(standard_source("stacked"), request).plan
+    [found] = residences(plan, CHIPS["sm_90"])
+    [kernel] = found.kernels
+    return found.blocks, kernel
+
+
+def test_registers_come_first() -> None:
+    blocks, one = placed(512)
+    assert (one.home, one.each, blocks) == ("registers", 1, 64)  # a warp a unit, 8 in a block
+    assert one.bytes == 4 * 512 * 512 * 4
+
+
+def test_what_registers_do_not_hold_is_in_shared_memory() -> None:
+    blocks, one = placed(1056)
+    assert (one.home, one.each, blocks) == ("shared", 1, 132)
+
+
+def test_what_does_not_fit_is_read_in_each_wave() -> None:
+    blocks, one = placed(1280)
+    assert (one.home, blocks) == ("cache", 0)
+    assert "registers of a thread" in one.why
+    assert placed(2048)[1].home == "memory"
+
+
+def test_the_smaller_of_several_chips_counts() -> None:
+    both = smallest(("sm_80", "sm_90"))
+    assert both == replace(CHIPS["sm_80"], name="A100 and H100")
