@@ -61,9 +61,13 @@ def cheapest(cuts: Sequence[Cut], dims: int, cost: Cost) -> Rational | None:
         rows += [(tuple(int(j == k) for j in range(dims)), 0) for k in range(dims)]
         for chosen in itertools.combinations(rows, dims):
             solution = solve(chosen)
-            if solution is None or any(dot(solution, row) < bound for row, bound in rows):
+            if solution is None:
                 continue
-            alpha = tuple(sign * value for sign, value in zip(signs, solution, strict=True))
+            parts, whole = solution
+            if any(sum(map(mul, parts, row)) < bound * whole for row, bound in rows):
+                continue
+            pairs = zip(signs, parts, strict=True)
+            alpha = tuple(Fraction(sign * part, whole) for sign, part in pairs)
             key = (cost(alpha), sum(value < 0 for value in alpha), tuple(-v for v in alpha))
             if best is None or key < best[0]:  # type: ignore[operator]
                 best = (key, alpha)
@@ -93,23 +97,29 @@ def allowed_signs(cuts: Sequence[Cut], number: int) -> tuple[int, ...]:
     return tuple(signs)
 
 
-def solve(rows: Sequence[tuple[tuple[int, ...], int]]) -> Rational | None:
-    """The solution of a square linear system, or None where it is singular."""
+def solve(rows: Sequence[tuple[tuple[int, ...], int]]) -> tuple[tuple[int, ...], int] | None:
+    """The solution of a square linear system, numerators over one positive denominator, or None
+    where it is singular. Elimination without fractions (Bareiss 1968): its divisions are exact."""
     size = len(rows)
-    matrix = [[Fraction(value) for value in (*row, bound)] for row, bound in rows]
+    matrix = [[*row, bound] for row, bound in rows]
+    before = 1
     for column in range(size):
         pivot = next((r for r in range(column, size) if matrix[r][column]), None)
         if pivot is None:
             return None
         matrix[column], matrix[pivot] = matrix[pivot], matrix[column]
-        head = matrix[column][column]
-        matrix[column] = [value / head for value in matrix[column]]
-        for other in range(size):
-            factor = matrix[other][column]
-            if other != column and factor:
-                pairs = zip(matrix[other], matrix[column], strict=True)
-                matrix[other] = [value - factor * above for value, above in pairs]
-    return tuple(row[size] for row in matrix)
+        chosen = matrix[column]
+        head = chosen[column]
+        for number, row in enumerate(matrix):
+            if number != column:
+                factor = row[column]
+                matrix[number] = [
+                    (head * value - factor * above) // before
+                    for value, above in zip(row, chosen, strict=True)
+                ]
+        before = head
+    sign = 1 if before > 0 else -1
+    return tuple(sign * row[size] for row in matrix), abs(before)
 
 
 def offsets(

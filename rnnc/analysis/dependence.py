@@ -14,7 +14,7 @@ from rnnc.analysis.boxes import hull, interval, tightened
 from rnnc.analysis.lattice import Lattice
 from rnnc.analysis.regions import region, store_index
 from rnnc.ir.domain import Constraint, Domain
-from rnnc.ir.graph import DataIndex, Graph, Node, Operand
+from rnnc.ir.graph import DataIndex, Graph, Index, Node, Operand
 from rnnc.ir.ops import is_pointwise, is_statement, is_view
 from rnnc.ir.poly import Poly, PolyLike
 
@@ -45,10 +45,12 @@ class Dependence:
         return not any(vector[number] for vector in (*self.vertices, *self.rays))
 
 
-def dependences(graph: Graph, dims: tuple[str, ...]) -> tuple[Dependence, ...]:
-    """All dependences between statements, as distance sets over `dims`."""
+def dependences(
+    graph: Graph, dims: tuple[str, ...], where: Places | None = None
+) -> tuple[Dependence, ...]:
+    """All dependences between statements, as distance sets over `dims`; `where` are `places`."""
     found: list[Dependence] = []
-    where = places(graph, dims)
+    where = places(graph, dims) if where is None else where
     for node in graph.nodes:
         if not is_statement(node.op):
             continue
@@ -76,22 +78,36 @@ def sources(graph: Graph, operand: Operand, direct: bool) -> Iterator[tuple[Node
 
 
 Limits = tuple[Constraint, ...]
+Source = tuple[Node, Access, bool, Limits]
 
 
-def limited_sources(
-    graph: Graph, operand: Operand, direct: bool
-) -> Iterator[tuple[Node, Access, bool, Limits]]:
+def limited_sources(graph: Graph, operand: Operand, direct: bool) -> Iterator[Source]:
     """As `sources`, with what holds of the reader's indices where it reads this statement."""
-    source = graph[operand.source]
-    access: Access = {}
-    for name, index in zip(source.domain.names, operand.access, strict=True):
-        access[name] = (index.lower, index.upper) if isinstance(index, DataIndex) else index
-    yield from through(graph, source, access, direct, ())
+    for source, access, straight, limits in graph.once(Sources).of(operand):
+        yield source, access, direct and straight, limits
+
+
+class Sources:
+    """The statements behind each read of a graph: what reads the same finds the same."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.found: dict[tuple[str, tuple[Index, ...]], tuple[Source, ...]] = {}
+
+    def of(self, operand: Operand) -> tuple[Source, ...]:
+        read = operand.source, operand.access
+        if read not in self.found:
+            source = self.graph[operand.source]
+            access: Access = {}
+            for name, index in zip(source.domain.names, operand.access, strict=True):
+                access[name] = (index.lower, index.upper) if isinstance(index, DataIndex) else index
+            self.found[read] = tuple(through(self.graph, source, access, True, ()))
+        return self.found[read]
 
 
 def through(
     graph: Graph, source: Node, access: Access, direct: bool, limits: Limits
-) -> Iterator[tuple[Node, Access, bool, Limits]]:
+) -> Iterator[Source]:
     if is_statement(source.op):
         yield source, access, direct, limits
     elif source.op.name == "merge":
@@ -293,12 +309,15 @@ def _spread(
     dims: tuple[str, ...],
 ) -> None:
     """Gives the second of each pair the first's place, until nothing changes."""
-    changed = True
-    while changed:
-        changed = False
-        for known, unknown in pairs:
-            for dim in dims:
-                place = found.get((known, dim))
-                if place is not None and (unknown, dim) in lacking - found.keys():
-                    found[unknown, dim] = place
-                    changed = True
+    pending = [(one, other, dim) for one, other in pairs for dim in dims if (other, dim) in lacking]
+    while pending:
+        rest = []
+        for known, unknown, dim in pending:
+            place = found.get((known, dim))
+            if place is not None:
+                found.setdefault((unknown, dim), place)
+            elif (unknown, dim) not in found:
+                rest.append((known, unknown, dim))
+        if len(rest) == len(pending):
+            break
+        pending = rest

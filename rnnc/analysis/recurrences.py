@@ -61,7 +61,10 @@ class Recurrences:
             if node.op.name == "merge"
             for case in node.operands
         }
-        met = (_met(self.graph, edge) for edge in dependences(self.graph, self.space.dims))
+        met = (
+            _met(self.graph, edge)
+            for edge in dependences(self.graph, self.space.dims, self.space.places)
+        )
         edges = without_copies(self.graph, [edge for edge in met if not is_void(edge.points)])
         self.found = tuple(self._found(edges))
         self.owner = {name: found for found in self.found for name in found.statements}

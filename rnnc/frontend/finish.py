@@ -11,6 +11,7 @@ from rnnc.frontend.context import Session
 from rnnc.frontend.tensors import type_text
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import Graph, Node, Operand, rebuild
+from rnnc.ir.placed import Placed
 
 
 def finish(graph: Graph, session: Session) -> Graph:
@@ -96,18 +97,19 @@ def _unified(rows: Sequence[Node], moved: dict[str, str], session: Session) -> l
             alike.append([node])
         else:
             group.append(node)
-    found: list[Node] = []
-    for group in alike:
+    found: list[tuple[int, Node]] = []  # with the number of its type
+    for number, group in enumerate(alike):
         if len(alike) == 1 and len(group) > 1:
             first = replace(group[0], domain=Domain(group[0].domain.dims))
             moved.update({node.id: first.id for node in group})
-            found.append(first)
+            found.append((number, first))
             continue
+        placed = Placed((node.domain.fixed, node) for node in group)
         for node in group:
             wider = next(
                 (
                     other
-                    for other in group
+                    for other in placed.at(node.domain.fixed)
                     if other.id not in moved
                     and other is not node
                     and is_subset(node.domain, other.domain, known)
@@ -115,16 +117,17 @@ def _unified(rows: Sequence[Node], moved: dict[str, str], session: Session) -> l
                 None,
             )
             if wider is None:
-                found.append(node)
+                found.append((number, node))
             else:
                 moved[node.id] = wider.id
-    for position, node in enumerate(found):
-        for other in found[:position]:
-            if not _same(node, other, session) and not are_disjoint(
-                node.domain, other.domain, known
-            ):
+    others = Placed((node.domain.fixed, (number, node)) for number, node in found)
+    for number, node in found:
+        for type, other in others.at(node.domain.fixed):
+            if other is node:
+                break
+            if type != number and not are_disjoint(node.domain, other.domain, known):
                 _conflict(node, other, session)
-    return found
+    return [node for _, node in found]
 
 
 def _same(left: Node, right: Node, session: Session) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import islpy as isl
 
@@ -30,6 +31,8 @@ from rnnc.ir.poly import Poly
 
 # A note for each equation of a variable, as long as there are no more than these.
 _NOTES = 3
+# What more domains than these may cover is first compared with all of them in one.
+_FEW = 4
 
 
 def check_covered(program: Program, sink: DiagnosticSink) -> None:
@@ -40,7 +43,7 @@ def check_covered(program: Program, sink: DiagnosticSink) -> None:
     allowed = {
         node: found
         for variable in program.variables
-        for found in (_placed(_allowed(variable, program)),)
+        for found in (_Allowed(_allowed(variable, program), program),)
         for node in variable.nodes
     }
     missing: dict[tuple[Span | None, str], _Missing] = {}
@@ -53,7 +56,7 @@ def check_covered(program: Program, sink: DiagnosticSink) -> None:
                 continue
             inside = allowed[read.source]
         elif source.op.name == "param":
-            what, inside = source, _placed((source.domain,))
+            what, inside = source, _Allowed((source.domain,), program)
         else:
             continue
         place = replace(read, span=None)  # one read may be written several times
@@ -82,8 +85,31 @@ def _allowed(variable: Defined, program: Program) -> tuple[Domain, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _placed(points: Iterable[Domain]) -> Placed[str, Domain]:
-    return Placed((domain.fixed, domain) for domain in points)
+class _Allowed:
+    """What may be read of a variable, or of a parameter."""
+
+    def __init__(self, points: Sequence[Domain], program: Program) -> None:
+        self.points, self.program = points, program
+
+    @cached_property
+    def placed(self) -> Placed[str, Domain]:
+        return Placed((domain.fixed, domain) for domain in self.points)
+
+    @cached_property
+    def sizes(self) -> tuple[Constraint, ...]:
+        """The least values of the sizes in it."""
+        limits = (
+            limit for points in self.points for limit in (*points.bounds, *points.constraints)
+        )
+        return self.program.sizes_at_least({name for limit in limits for name in limit.poly.names})
+
+    @cached_property
+    def whole(self) -> isl.Set:
+        """All in one: where equations divide the points among them, few parts are left."""
+        first, *others = [to_set(domain, self.program.known) for domain in self.points]
+        for other in others:
+            first = first.union(other)
+        return first.coalesce()
 
 
 def _sides(dim: Dim) -> list[Constraint]:
@@ -94,10 +120,14 @@ def _open(dim: Dim) -> Dim:
     return Dim(dim.name, None, None, dim.static)
 
 
-def _uncovered(read: Read, allowed: Placed[str, Domain], program: Program) -> isl.Set:
+def _uncovered(read: Read, allowed: _Allowed, program: Program) -> isl.Set:
     """The reader's points at which the read finds nothing."""
     dims = program.graph[read.source].domain.names
-    met = allowed.at(dict(zip(dims, read.access, strict=True)))
+    met = allowed.placed.at(dict(zip(dims, read.access, strict=True)))
+    if len(met) > _FEW:
+        points = to_set(read.points.restrict(*allowed.sizes), program.known)
+        if _image(points, read).is_subset(allowed.whole):
+            return points.subtract(points)
     cuts = [limits_at(domain, read.access) for domain in met]
     # What is known of sizes must also hold of those that only the equations name.
     names = {name for limits in cuts for limit in limits for name in limit.poly.names}

@@ -20,6 +20,7 @@ from rnnc.frontend.values import Value
 from rnnc.ir.domain import Constraint, Dim, Domain
 from rnnc.ir.graph import Operand
 from rnnc.ir.ops import broadcast_shape
+from rnnc.ir.placed import Placed, may_meet
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import TensorType, promote
 
@@ -134,12 +135,16 @@ class Variable:
         static = frozenset(dim.name for dim in self.dims if dim.static)
         atoms = [Domain(tuple(replace(d, lower=None, upper=None) for d in self.dims if d.static))]
         guards = [_static_part(piece.guard, static) for piece in self.pieces]
-        for guard in guards:
-            atoms = refine(atoms, guard, sizes.known)
+        placed = Placed(
+            (piece.guard.fixed, (piece, guard))
+            for piece, guard in zip(self.pieces, guards, strict=True)
+        )
+        for piece, guard in zip(self.pieces, guards, strict=True):
+            atoms = refine(atoms, guard, piece.guard.fixed, sizes.known)
         covering = [
             [
                 piece
-                for piece, guard in zip(self.pieces, guards, strict=True)
+                for piece, guard in placed.at(atom.fixed)
                 if not is_empty(atom.restrict(*guard), sizes.known)
             ]
             for atom in atoms
@@ -212,11 +217,17 @@ def _static_part(guard: Domain, static: frozenset[str]) -> tuple[Constraint, ...
 
 
 def refine(
-    atoms: Iterable[Domain], guard: Sequence[Constraint], known: Assumptions
+    atoms: Iterable[Domain],
+    guard: Sequence[Constraint],
+    fixed: Mapping[str, int],
+    known: Assumptions,
 ) -> list[Domain]:
-    """Cuts every atom along the guard."""
+    """Cuts every atom along the guard, which leaves the `fixed` indices only."""
     result: list[Domain] = []
     for atom in atoms:
+        if not may_meet(atom.fixed, fixed):
+            result.append(atom)
+            continue
         inside = atom.restrict(*guard)
         if is_empty(inside, known):
             result.append(atom)

@@ -10,10 +10,10 @@ points that it defines; zero (false) elsewhere. They are the only cycles' way ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import networkx as nx
 
@@ -22,6 +22,8 @@ from rnnc.ir.domain import Domain
 from rnnc.ir.placed import Placed
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import TensorType
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ class Graph:
         self.sizes = sizes
         self.outputs: tuple[Output, ...] = ()
         self.structure: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+        self._found: dict[object, object] = {}
 
     def __getitem__(self, node: str) -> Node:
         found: Node = self.structure.nodes[node]["node"]
@@ -156,6 +159,12 @@ class Graph:
         """(reader, operand position) for every edge that leaves `node`."""
         for _, reader, position in self.structure.out_edges(node, keys=True):
             yield self[reader], position
+
+    def once(self, analysis: Callable[[Graph], Found]) -> Found:
+        """What an analysis finds in the whole graph, computed when it is first asked for."""
+        if analysis not in self._found:
+            self._found[analysis] = analysis(self)
+        return cast(Found, self._found[analysis])
 
     def inputs(self) -> tuple[Node, ...]:
         return tuple(node for node in self.nodes if node.op.name == "input")
@@ -201,6 +210,7 @@ class Builder:
     def add(self, node: Node) -> Node:
         """Adds a node, or replaces the one of the same id (keeping its place and readers)."""
         structure = self.graph.structure
+        self.graph._found.clear()
         if node.id in structure:
             structure.remove_edges_from(list(structure.in_edges(node.id, keys=True)))
         structure.add_node(node.id, node=node)

@@ -15,6 +15,11 @@ Item = TypeVar("Item")
 Name = TypeVar("Name", bound=Hashable)  # of a dim, or its number
 
 
+def may_meet(one: Mapping[Name, int], other: Mapping[Name, int]) -> bool:
+    """Whether two things with these indices may stand at one point."""
+    return all(other.get(name, index) == index for name, index in one.items())
+
+
 class Placed(Generic[Name, Item]):
     """Items with the indices that each has of some dims; of others it may have any."""
 
@@ -34,8 +39,9 @@ class Placed(Generic[Name, Item]):
         known: dict[Name, int] = {}
         for name in self._at:
             index = access.get(name)
-            if isinstance(index, Poly) and index.constant is not None:
-                known[name] = index.constant
+            number = index.constant if isinstance(index, Poly) else index
+            if isinstance(number, int):
+                known[name] = number
         if not known:
             return [item for _, item in self.rows]
         best = min(known, key=lambda name: len(self._at[name].get(known[name], ())))
@@ -43,5 +49,5 @@ class Placed(Generic[Name, Item]):
         return [
             item
             for fixed, item in (self.rows[number] for number in numbers)
-            if all(fixed.get(other, value) == value for other, value in known.items())
+            if may_meet(known, fixed)
         ]

@@ -12,17 +12,18 @@ outside a recurrence stay as written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import networkx as nx
 
-from rnnc.ir.graph import Graph, Node, Operand
+from rnnc.ir.graph import Graph, Index, Node, Operand
 from rnnc.ir.ops import op
 from rnnc.ir.poly import Poly
 from rnnc.ir.reads import value_operands
 from rnnc.passes.rewrite import Rewriter, identity, is_identity, moved, point_of
+
+Read = tuple[str, tuple[Index, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,14 @@ def recurrences(graph: Graph) -> dict[str, int]:
     A step along a static dim (the layer below) may be taken by an outer loop, inside which what
     comes over that edge is invariant.
     """
+    known: dict[Read, tuple[str, ...]] = {}
     inner: nx.DiGraph[str] = nx.DiGraph(
         (source, node.id)
         for node in graph.nodes
         if node.op.name != "merge"
         for operand in node.operands
         if not steps_statically(graph[operand.source], node, operand)
-        for source in computed(graph, operand)
+        for source in computed(graph, operand, known)
     )
     found: dict[str, int] = {}
     for number, component in enumerate(nx.strongly_connected_components(inner)):
@@ -66,19 +68,27 @@ def recurrences(graph: Graph) -> dict[str, int]:
     return found
 
 
-def computed(graph: Graph, operand: Operand) -> Iterator[str]:
-    """The nodes that may have computed what is read: of a variable, the cases that are met."""
+def computed(graph: Graph, operand: Operand, known: dict[Read, tuple[str, ...]]) -> tuple[str, ...]:
+    """The nodes that may have computed what is read: of a variable, the cases that are met.
+
+    `known` are the reads of which they have been found.
+    """
     source = graph[operand.source]
     if source.op.name != "merge":
-        yield source.id
-        return
-    values = point_of(source, operand.access)
-    for case in value_operands(source) if values is None else source.cases_at(values):
-        assert case.guard is not None
-        guards = (*case.guard.bounds, *case.guard.constraints)
-        limits = [] if values is None else [guard.substitute(values) for guard in guards]
-        if all(limit.poly.constant is None or limit.holds({}) for limit in limits):
-            yield from computed(graph, case if values is None else moved(case, values))
+        return (source.id,)
+    read = source.id, operand.access
+    if read not in known:
+        values = point_of(source, operand.access)
+        found: dict[str, None] = {}
+        for case in value_operands(source) if values is None else source.cases_at(values):
+            assert case.guard is not None
+            guards = (*case.guard.bounds, *case.guard.constraints)
+            limits = [] if values is None else [guard.substitute(values) for guard in guards]
+            if all(limit.poly.constant is None or limit.holds({}) for limit in limits):
+                inner = case if values is None else moved(case, values)
+                found.update(dict.fromkeys(computed(graph, inner, known)))
+        known[read] = tuple(found)
+    return known[read]
 
 
 def steps_statically(source: Node, reader: Node, operand: Operand) -> bool:

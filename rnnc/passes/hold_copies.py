@@ -28,6 +28,7 @@ from rnnc.analysis.regions import fixed_value, region
 from rnnc.analysis.sets import is_empty
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
+from rnnc.ir.placed import may_meet
 from rnnc.ir.poly import Poly, PolyLike
 from rnnc.passes.rewrite import Rewriter, moved, point_of
 
@@ -164,6 +165,8 @@ def hold(rewriter: Rewriter, node: Node, box: Held) -> None:
     )
     rewriter.put(replace(node, operands=kept))
     for reader in list(rewriter.nodes.values()):
+        if all(operand.source != node.id for operand in reader.operands):
+            continue
         operands = tuple(
             redirected(reader, operand, node, box, name) if operand.source == node.id else operand
             for operand in reader.operands
@@ -172,12 +175,14 @@ def hold(rewriter: Rewriter, node: Node, box: Held) -> None:
 
 
 def is_copy_in(node: Node, case: Operand, box: Held) -> bool:
+    if case.guard is None or not may_meet(case.guard.fixed, box.box.fixed):
+        return False
     return is_copy(node, case, box.dim) and box_of_copy(case, box.dim) == box.box
 
 
 def computed_cases(node: Node, box: Held) -> Iterator[Operand]:
     """The equations that compute points of the box."""
-    for case in node.operands:
+    for case in node.cases_at(box.box.fixed):
         if case.guard is not None and not is_copy_in(node, case, box):
             guard = box.box.restrict(*case.guard.bounds, *case.guard.constraints)
             yield from met(case, box, guard)
@@ -188,7 +193,7 @@ def cases_before(node: Node, box: Held) -> Iterator[Operand]:
     outside: dict[str, PolyLike] = {box.dim: box.first - 1}
     before = box.last(Poly.of(box.first - 1)).offset
     place = box.along(before, Poly.of(before + 1))
-    for case in node.operands:
+    for case in node.cases_at(box.box.fixed):
         if case.guard is not None:
             limits = (*case.guard.bounds, *case.guard.constraints)
             guard = place.restrict(*(limit.substitute(outside) for limit in limits))
@@ -211,6 +216,8 @@ def redirected(reader: Node, operand: Operand, node: Node, box: Held, name: str)
     points = region(reader, operand)
     around = box.along(box.first - 1, box.box.dim(box.dim).upper)
     limits = [c.substitute(values) for c in (*around.bounds, *around.constraints)]
+    if not all(limit.poly.constant is None or limit.holds({}) for limit in limits):
+        return operand
     outside = (points.restrict(part) for limit in limits for part in limit.negated())
     if not all(is_empty(part) for part in outside):
         return operand

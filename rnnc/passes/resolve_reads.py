@@ -10,16 +10,21 @@ cases (`h[l, t-1]` at t = 0 and after) stay on the merge.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import networkx as nx
 
 from rnnc.analysis.regions import region
-from rnnc.analysis.sets import implies
+from rnnc.analysis.sets import implies, sample
 from rnnc.ir.domain import Domain
 from rnnc.ir.graph import DataIndex, Graph, Node, Operand
+from rnnc.ir.poly import Poly, PolyLike
 from rnnc.passes.rewrite import Rewriter, moved, point_of
+
+# Of more cases than these, those are tried that may hold at some point.
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def covering_case(source: Node, points: Domain, operand: Operand) -> Operand | N
     values = point_of(source, operand.access)
     if values is None:
         return None
-    for case in source.cases_at(values):
+    for case in cases_met(source, points, values):
         assert case.guard is not None
         # Constraints first: a box seldom tells cases apart.
         limits = (*case.guard.constraints, *case.guard.bounds)
@@ -92,3 +97,14 @@ def covering_case(source: Node, points: Domain, operand: Operand) -> Operand | N
                 return None  # a data-dependent index belongs to the merge
             return moved(case, values)
     return None
+
+
+def cases_met(source: Node, points: Domain, values: Mapping[str, PolyLike]) -> Sequence[Operand]:
+    """The cases of which one may hold at all points that are read: of many, those at one point."""
+    cases = source.cases_at(values)
+    point = sample(points) if len(cases) > _FEW else None
+    if point is None:
+        return cases
+    access = {name: Poly.of(index) for name, index in values.items()}
+    sizes = {name: 1 for index in access.values() for name in index.names}  # if not in the points
+    return source.cases_at({name: i.evaluate({**sizes, **point}) for name, i in access.items()})
