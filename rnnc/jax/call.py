@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnc.jax.primitive import Array, Invocation, run
-from rnnc.runtime.arguments import KINDS, Arguments, collect
+from rnnc.runtime.arguments import KINDS, Arguments, collect, error
 from rnnc.runtime.frame import Frame
 from rnnc.runtime.library import Handle
 from rnnc.runtime.manifest import Affine, Port
@@ -42,7 +42,7 @@ class Call:
         extents: Extents,
     ) -> dict[str, Array]:
         """All outputs by name; zero beyond a row's length. `params` has an array for each path.
-        Lengths and ints are taken to the nearest that are legal."""
+        Lengths and ints are taken to the nearest that are legal. Raises RNN73x."""
         manifest = self.model.manifest
         whole = {
             name: _parts(port, inputs[name])
@@ -51,6 +51,11 @@ class Call:
         }
         unknown = {name: array for name, array in inputs.items() if name not in whole}
         arguments = self.measured({**unknown, **whole}, lengths, extents)
+        for name in lengths:
+            if name in manifest.shared_ends:
+                message = f"rows of this model cannot have lengths of their own in '{name}'"
+                variable = manifest.shared_ends[name]
+                raise error("RNN734", f"{message}: '{variable}' is cut before its end")
         own = {
             name: jnp.clip(array, 0, arguments.extents[name]).astype(jnp.int32)
             for name, array in lengths.items()

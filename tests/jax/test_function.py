@@ -210,6 +210,19 @@ def test_lengths_are_taken_to_their_range_where_they_are_traced() -> None:
     assert message == "a length of 9 is not in 0..6 ('T')"
 
 
+def test_lengths_of_rows_that_must_end_together() -> None:
+    text = """model ends{D}:
+    dim t in 0..T
+    input x[t]: [D]
+    output y[t] = x[t] + (x[t+1] if t < T-1 else 3 * x[t])
+"""
+    function = rnnc.jax.function(text, sizes={"D": 3}).bind({})
+    x = np.ones((4, 2, 3), np.float32)
+    assert function(x=x)["y"].shape == x.shape
+    message = refused("RNN734", lambda: function(x=x, lengths=np.array([4, 2])))
+    assert "is cut before its end" in message
+
+
 def test_other_dtypes() -> None:
     inputs = inputs_of("lstm", 6, 3)
     x = inputs["x"]

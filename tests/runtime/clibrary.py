@@ -113,12 +113,13 @@ def called(
     batch: int,
     lengths: Mapping[str, Array] | None = None,
     threads: int = 1,
+    pool: int = 0,
 ) -> dict[str, Array]:
     """Outputs of the shapes and kinds of `shapes`, from memory that held something else."""
     given = {name: c_array(array) for name, array in inputs.items()}
     given |= {f"lengths_{name}": c_array(array) for name, array in (lengths or {}).items()}
     outputs = {name: np.full_like(c_array(array), 7) for name, array in shapes.items()}
-    call = library.call(**extents, batch=batch, threads=threads)
+    call = library.call(**extents, batch=batch, threads=threads, pool=pool)
     for name, array in (*given.items(), *outputs.items()):
         setattr(call, name, array.ctypes.data)
     workspace = np.full(library.workspace_size(call), 0xFF, np.uint8)

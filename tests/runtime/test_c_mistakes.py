@@ -279,6 +279,38 @@ def test_one_model_in_many_threads(library: CLibrary, params: dict[str, Array]) 
     assert not failures
 
 
+def test_models_share_a_pool(library: CLibrary, params: dict[str, Array]) -> None:
+    """Two libraries in one process, called at once on the threads of one of them."""
+    pool = library.functions[f"{NAME}_pool"]
+    pool.restype = ctypes.c_void_p
+    failures: list[BaseException] = []
+
+    def work(own: CLibrary, given: Mapping[str, Array]) -> None:
+        try:
+            model, graph = own.create(given), compilation(own.name).graph
+            inputs, extents = random_inputs(graph, {"T": 200}, 64, 1), {"T": 200}
+            names = {"y": (200, 64, 5), "h_n": (2, 64, 5), "c_n": (2, 64, 5)}
+            if own.name != NAME:
+                names = {"y": (200, 64, 2)}
+            shapes = {name: np.zeros(shape) for name, shape in names.items()}
+            expected = called(own, model, inputs, extents, shapes, 64)
+            for _ in range(5):
+                found = called(own, model, inputs, extents, shapes, 64, threads=3, pool=pool())
+                assert_outputs(found, expected, 200)
+        except BaseException as error:
+            failures.append(error)
+
+    other = c_library("elman_network")
+    drawn = random_parameters(compilation("elman_network").graph, 0)
+    pairs = [(library, params), (other, drawn)] * 2
+    threads = [threading.Thread(target=work, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
 def test_a_forked_process_has_threads_of_its_own(
     library: CLibrary, params: dict[str, Array]
 ) -> None:
