@@ -14,7 +14,7 @@ import networkx as nx
 
 from rnnc.analysis.sets import is_empty
 from rnnc.ir.domain import Constraint, Dim, Domain
-from rnnc.ir.graph import DataIndex, Graph, Operand
+from rnnc.ir.graph import DataIndex, Graph, Node, Operand
 from rnnc.ir.poly import Poly
 
 from .unroll import refused
@@ -209,6 +209,15 @@ def _bounds(
         lower = low if below < 0 else lower
         upper = high if above > 0 else upper
     return lower, upper
+
+
+def bounds_of(node: Node) -> dict[str, tuple[Poly, Poly]]:
+    """Of the dims that have both; those of a variable may be open."""
+    return {
+        dim.name: (dim.lower, dim.upper)
+        for dim in node.domain.dims
+        if dim.lower is not None and dim.upper is not None
+    }
 
 
 def box(graph: Graph, name: str, members: Sequence[str]) -> dict[str, tuple[Poly, Poly]]:

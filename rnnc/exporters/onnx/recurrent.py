@@ -15,6 +15,8 @@ from .cells import Cell, find_cell
 from .equations import Constants, Equations
 from .loops import Loop, components, find_loop
 from .places import Site
+from .reads import read
+from .scans import before
 from .writer import Axis, Value
 
 if TYPE_CHECKING:
@@ -193,7 +195,7 @@ def _sequence(export: Export, one: Recurrent) -> str:
     site = Site((one.axis,), {}, {}, {})
     parts: list[str] = []
     for given in one.cell.inputs:
-        value = export.read(given.source, given.access, site)
+        value = read(export, given.source, given.access, site)
         value = export.writer.cast(value, "real")
         parts.append(export.whole(value, site.axes, export.graph[given.source]))
     if len(parts) == 1:
@@ -218,7 +220,7 @@ def _initial(export: Export, directions: Sequence[Recurrent], place: int) -> str
     if not any(_begins(export.graph, one, state) for one, state in states):
         return ""
     parts = [
-        export.writer.unsqueeze(export.before(one.loop, state, 1), [0]) for one, state in states
+        export.writer.unsqueeze(before(export, one.loop, state, 1), [0]) for one, state in states
     ]
     if len(parts) == 1:
         return parts[0]
