@@ -106,7 +106,10 @@ class Persistent:
         placed = [one for one in self.residence.kernels if one.is_resident]
         if not placed:
             return found
-        shared = b.shared()
+        homes = {
+            "registers": b.local("weights", max(self.residence.registers, 1)),
+            "shared": b.shared(),
+        }
         warp = b.let(quotient(self.number, LANES), "warp")
         lane = b.let(remainder(self.number, LANES), "lane")
         for kernel in kernels:
@@ -116,7 +119,7 @@ class Persistent:
             made = products(kernel, buffers, LANES)
             assert made is not None
             layout = self.device.layout
-            found[kernel.name] = Resident(b, layout, kernel, made, own, warp, lane, shared)
+            found[kernel.name] = Resident(b, layout, kernel, made, own, warp, lane, homes[own.home])
             found[kernel.name].load()
         return found
 
