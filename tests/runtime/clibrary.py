@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from rnnc.driver import Compilation
 from rnnc.ir.pointwise import Array
+from rnnc.sampling import random_parameters
 from rnnc.weights import WeightType
 from tests.runtime.networks import compilation
 
@@ -85,6 +87,17 @@ def struct(header: str, name: str) -> type[ctypes.Structure]:
 @functools.cache
 def c_library(name: str, weights: WeightType = "float32") -> CLibrary:
     return compiled_library(compilation(name, weights))
+
+
+@functools.cache
+def c_library_with_weights(name: str) -> CLibrary:
+    """Those that tests draw with seed 0 are embedded."""
+    made = compilation(name)
+    drawn = random_parameters(made.graph, 0)
+    with tempfile.TemporaryDirectory(prefix="rnnc-test-") as folder:
+        weights = Path(folder) / "weights.safetensors"
+        save_file({path: c_array(array) for path, array in drawn.items()}, weights)
+        return compiled_library(made, weights)
 
 
 def compiled_library(made: Compilation, embedded: Path | None = None) -> CLibrary:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 import rnnc
 from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.pointwise import Array
 from rnnc.runtime.model import BoundModel
-from tests.runtime.clibrary import c_array, c_library, compiled_library
-from tests.runtime.networks import assert_outputs, compilation, network
+from tests.runtime.clibrary import c_array, c_library, c_library_with_weights, c_name
+from tests.runtime.networks import assert_outputs, network
 
 NAME, STEPS, BATCH = "stacked_lstm", 5, 3
 
@@ -96,15 +95,12 @@ def test_mistakes_in_streams(bound: BoundModel, inputs: dict[str, Array]) -> Non
     assert_outputs(stream.step(x=x), bound.stream(BATCH).step(x=x), 1)
 
 
-def test_embedded_weights(tmp_path: Path, inputs: dict[str, Array]) -> None:
+def test_embedded_weights(inputs: dict[str, Array]) -> None:
     net = network(NAME)
-    params = {name: c_array(array) for name, array in net.params.items()}
-    save_file(params, tmp_path / "weights.safetensors")
-    library = compiled_library(compilation(NAME), tmp_path / "weights.safetensors")
-    model = rnnc.load(library.folder)
+    model = rnnc.load(c_library_with_weights(NAME).folder)
     expected = net.expected(inputs, STEPS)
     assert_outputs(model.bind().run(inputs), expected, STEPS)
-    assert_outputs(model.bind(params).run(inputs), expected, STEPS)
+    assert_outputs(model.bind(net.params).run(inputs), expected, STEPS)
     assert "RNN721" in {d.code for d in _mistakes(lambda: net.model.bind())}
 
 
@@ -112,6 +108,32 @@ def _mistakes(call: Callable[[], object]) -> tuple[rnnc.Diagnostic, ...]:
     with pytest.raises(DiagnosticError) as caught:
         call()
     return tuple(caught.value.diagnostics)
+
+
+def test_cffi(inputs: dict[str, Array]) -> None:
+    """It reads the header, once that is preprocessed."""
+    cffi = pytest.importorskip("cffi")
+    library, net, ffi = c_library(NAME), network(NAME), cffi.FFI()
+    header = library.folder / "include" / f"{NAME}.h"
+    command = ["cc", "-E", "-P", str(header)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ffi.cdef(text[text.index(f"typedef enum {NAME}_status") :])
+    functions = ffi.dlopen(str(library.folder / "lib" / f"lib{NAME}.so"))
+    params = {path: c_array(array) for path, array in net.params.items()}
+    given = {c_name(path): ffi.from_buffer("float[]", array) for path, array in params.items()}
+    model = ffi.new(f"{NAME}_model **")
+    weights = ffi.new(f"{NAME}_parameters *", given)
+    assert functions.stacked_lstm_create(library.interface, weights, model) == 0
+    call = ffi.new(f"{NAME}_call *", {"T": STEPS, "batch": BATCH})
+    expected = net.expected(inputs, STEPS)
+    found = {name: np.zeros(array.shape, np.float32) for name, array in expected.items()}
+    for name, array in (*inputs.items(), *found.items()):
+        setattr(call, name, ffi.from_buffer("float[]", array))
+    workspace = ffi.new("char[]", functions.stacked_lstm_workspace_size(call))
+    call.workspace, call.workspace_size = workspace, len(workspace)
+    assert functions.stacked_lstm_forward(model[0], call) == functions.STACKED_LSTM_OK
+    assert_outputs(found, expected, STEPS)
+    functions.stacked_lstm_free(model[0])
 
 
 def test_several_in_one_folder(tmp_path: Path) -> None:

@@ -12,12 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save, save_file
+from safetensors.numpy import save
 
 from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array
 from rnnc.sampling import random_inputs, random_parameters
-from tests.runtime.clibrary import CLibrary, Stream, c_array, c_library, called, compiled_library
+from tests.runtime.clibrary import (
+    CLibrary,
+    Stream,
+    c_array,
+    c_library,
+    c_library_with_weights,
+    called,
+)
 from tests.runtime.networks import assert_outputs, compilation
 
 VERSION, ARGUMENT, WEIGHTS, FILE, LENGTHS, RANGE, WORKSPACE, MEMORY, STREAM = range(1, 10)
@@ -249,9 +256,8 @@ def check(library: CLibrary, model: ctypes.c_void_p, params: Mapping[str, Array]
     assert_outputs(found, expected, STEPS)
 
 
-def test_embedded_weights(params: dict[str, Array], tmp_path: Path) -> None:
-    save_file(params, tmp_path / "weights.safetensors")
-    library = compiled_library(compilation(NAME), tmp_path / "weights.safetensors")
+def test_embedded_weights(params: dict[str, Array]) -> None:
+    library = c_library_with_weights(NAME)
     model = ctypes.c_void_p()
     function = library.functions[f"{NAME}_load_embedded"]
     assert function(ctypes.c_uint64(library.interface), ctypes.byref(model)) == 0
