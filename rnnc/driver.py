@@ -389,6 +389,7 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     from rnnc.passes.bind_sizes import BindSizes
     from rnnc.passes.complete_variables import CompleteVariables
     from rnnc.plan.fused import fused_products
+    from rnnc.registry import find_backend
 
     require_sizes(compilation.graph)
     written = CompleteVariables().run(BindSizes().run(compilation.graph))
@@ -404,4 +405,13 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     steps = () if compilation.prepared is None else listing(*compilation.prepared, values)
     found = explanation(written, scheduled, compilation.schedule, fused, texts, steps, values)
     spans = [prepared[name].spans[0].text for name in compilation.masked] if prepared else []
-    return replace(found, weights=compilation.request.weights, masked=tuple(dict.fromkeys(spans)))
+    placed = None
+    if compilation.request.target != "cpu":
+        backend, variant = find_backend(compilation.request.target)
+        placed = backend.placements(compilation.plan, variant)
+    return replace(
+        found,
+        weights=compilation.request.weights,
+        masked=tuple(dict.fromkeys(spans)),
+        placements=placed,
+    )

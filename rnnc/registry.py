@@ -15,6 +15,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 
 if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
+    from rnnc.placement import Placements
     from rnnc.plan.plan import Plan
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
@@ -72,6 +73,11 @@ class Backend(Protocol):
 
     def build(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Artifact:
         """The finished library, with its manifest and the source."""
+        ...
+
+    def placements(self, plan: Plan, variant: str | None) -> Placements | None:
+        """Where a device keeps weights and what it runs as one launch; None where there is nothing
+        to say. Imports nothing heavy."""
         ...
 
     def c_library(

@@ -60,6 +60,9 @@ class CpuBackend:
         """The shared library of a plan, with its manifest and the source."""
         return built(plan, chosen_target(plan, variant, tuned), origin)
 
+    def placements(self, plan: Plan, variant: str | None) -> None:
+        """Caches keep what they like."""
+
     def c_library(
         self,
         plan: Plan,

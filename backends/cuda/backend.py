@@ -14,6 +14,7 @@ from .nvcc import ARCHITECTURES, compile_cuda, find_nvcc
 
 if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
+    from rnnc.placement import Placements
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
@@ -71,6 +72,13 @@ class CudaBackend:
         code = self.emit(plan, variant, "so")
         assert isinstance(code, bytes)
         return Artifact(manifest(plan, architectures(variant), origin), code, origin.source)
+
+    def placements(self, plan: Plan, variant: str | None) -> Placements:
+        """Which loops are one launch, and where weights are while it runs."""
+        from .capacity import smallest
+        from .placements import placements
+
+        return placements(plan, smallest(architectures(variant)))
 
     def c_library(
         self,

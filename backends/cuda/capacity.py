@@ -6,6 +6,11 @@ so that a panel takes `depth` registers of every lane, or as much shared memory.
 is read in every wave: from the second-level cache, or where that is too small from memory.
 
     registers: 1024 units, 4 gates: a warp a unit, 32 * 4 registers of a thread
+
+On tensor cores a panel is 8 columns, a block owns it and its warps share k (fragments.py):
+
+    registers: 1024 units, 4 gates, bf16: a block 8 units, 8 * 4 * 2 registers of a thread
+
     shared:    what registers do not hold, up to 227 KiB a processor
     cache:     the rest: every warp streams weights past, for a few rows at a time
 
@@ -16,20 +21,18 @@ blocks of a residence runs the loop launch by launch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Waves
+from rnnc.placement import Home
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves, kernels_of
+from rnnc.weights import MathType
 
 from ..tensorir.packing import PackLoop, Products, products
-from .divided import constant_bounds, divided
-from .layout import LANES
-from .source import BLOCK
+from .divided import divided
+from .tiles import BLOCK, COLUMNS, LANES, fragments
 
-Home = Literal["registers", "shared", "cache", "memory"]
 _FLOAT = 4  # bytes
-_TENSOR_CORES = "tensor cores read them in every wave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,13 @@ def smallest(architectures: Sequence[str]) -> Chip:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """The panels of a kernel: one for each point of `loops` and each column; `floats` of a lane."""
+    """The panels of a kernel: one for each point of `loops` and each of `columns`; `floats` of a
+    lane, of so many `warps`."""
 
     loops: tuple[PackLoop, ...]
     columns: int
     floats: int
+    warps: int = 1
 
     @property
     def count(self) -> int:
@@ -85,32 +90,22 @@ class Panels:
             total *= loop.upper - loop.lower
         return total
 
-    def warps(self, room: int) -> int:
-        """How many hold them all, with room for so many floats of each lane."""
-        return -(-self.count // (room // self.floats))
-
     @property
     def bytes(self) -> int:
-        return self.count * self.floats * LANES * _FLOAT
+        return self.count * self.floats * self.warps * LANES * _FLOAT
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where the weights of one kernel are.
-
-    On the chip, the warps from `first` on own `each` panels, beginning at `start` in the registers
-    of a lane, or in the shared memory of a block, where each warp has `room` for so many floats of
-    each lane. `why` not on the chip.
-    """
+    """Where the weights of one kernel are; on the chip, how many panels `each` owner has, and
+    where they begin in the shared memory of a block, in floats. `why` not on the chip."""
 
     kernel: str
     home: Home
     bytes: int
     panels: Panels | None = None
-    first: int = 0
     each: int = 0
     start: int = 0
-    room: int = 0
     why: str = ""
 
     @property
@@ -120,14 +115,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Residence:
-    """How one loop stays on a chip: `blocks` of `threads` hold every weight once, in so many
-    `registers` of a thread and bytes of `shared` memory of a block. Without blocks, no weights
-    stay."""
+    """How one loop stays on a chip: `blocks` of `threads` hold every weight once, with so many
+    bytes of `shared` memory each. Without blocks, no weights stay."""
 
     variable: str
     threads: int
     blocks: int
-    registers: int
     shared: int
     kernels: tuple[Placed, ...]
 
@@ -142,86 +135,53 @@ def residences(plan: Plan, chip: Chip) -> tuple[Residence, ...]:
 
 
 def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
-    """Phase after phase, each in registers if there is room, else in shared memory.
-
-    The kernels of a phase run at once, so each has warps of its own; those of different phases
-    share all warps.
-    """
+    """Registers first, then shared memory, kernel after kernel."""
     named = {buffer.name: buffer for buffer in plan.buffers}
-    registers = shared = blocks = 0
+    registers, shared = chip.weights, chip.shared // _FLOAT
+    start = 0
     placed: list[Placed] = []
-    for phase in phases_of((step,)):
-        candidates: list[tuple[Kernel, Panels]] = []
-        for kernel in phase.kernels:
-            found = products(kernel, named, LANES)
-            if found is None:
-                continue
-            panels = panels_of(kernel, found) if plan.math == "float32" else _TENSOR_CORES
-            if isinstance(panels, str):
-                weights = sum(_floats(found)) * LANES * kernel.shape[-1] * _FLOAT
-                placed.append(Placed(kernel.name, "cache", weights, why=panels))
-            else:
-                candidates.append((kernel, panels))
-        while candidates:
-            room = least_room([panels for _, panels in candidates], chip.processors * chip.warps)
-            block = room * LANES * chip.warps
-            if registers + room <= chip.weights:
-                made = share("registers", candidates, room, registers)
-                registers += room
-            elif (shared + block) * _FLOAT <= chip.shared:
-                made = share("shared", candidates, room, shared)
-                shared += block
-            else:
-                largest = max(candidates, key=lambda one: one[1].bytes)
-                candidates.remove(largest)
-                why = f"{room} registers of a thread, or {block * _FLOAT} bytes of shared memory"
-                kernel, panels = largest
-                placed.append(Placed(kernel.name, "cache", panels.bytes, why=f"it takes {why}"))
-                continue
-            placed += made
-            warps = sum(panels.warps(room) for _, panels in candidates)
-            blocks = max(blocks, -(-warps // chip.warps))
-            break
-    if sum(one.bytes for one in placed if one.home == "cache") > chip.cache:
-        placed = [replace(one, home="memory") if one.home == "cache" else one for one in placed]
-    threads = chip.threads if blocks else BLOCK
-    return Residence(step.variable, threads, blocks, registers, shared * _FLOAT, tuple(placed))
-
-
-def least_room(panels: Sequence[Panels], warps: int) -> int:
-    """Floats of a lane with which so many warps hold all panels."""
-    room = max(own.floats for own in panels)
-    while sum(own.warps(room) for own in panels) > warps:
-        room += 1
-    return room
-
-
-def share(
-    home: Home, kernels: Sequence[tuple[Kernel, Panels]], room: int, start: int
-) -> list[Placed]:
-    """Warps for each kernel of a phase, one behind the other."""
-    first = 0
-    found: list[Placed] = []
-    for kernel, panels in kernels:
-        each = room // panels.floats
-        found.append(Placed(kernel.name, home, panels.bytes, panels, first, each, start, room))
-        first += panels.warps(room)
-    return found
-
-
-def phases_of(steps: Sequence[Step]) -> Iterator[Phase]:
-    """All phases inside, in order."""
-    for step in steps:
-        if isinstance(step, Phase):
-            yield step
+    blocks = 0
+    streamed = 0
+    for kernel in kernels_of((step,)):
+        found = products(kernel, named, LANES)
+        if found is None:
+            continue
+        tensor = plan.math != "float32"
+        floats = _fragments(found, plan.math, chip.warps) if tensor else _floats(found)
+        owner = chip.warps if tensor else 1  # warps that share a panel
+        panels = panels_of(kernel, found, floats, owner)
+        if isinstance(panels, str):
+            weights = floats * owner * LANES * columns(kernel, owner) * _FLOAT
+            placed.append(Placed(kernel.name, "cache", weights, why=panels))
+            streamed += weights
+            continue
+        owners = chip.warps // owner  # of a block
+        each = -(-panels.count // (chip.processors * owners))
+        own = each * panels.floats
+        block = own * LANES * chip.warps
+        if own <= registers:
+            registers -= own
+            placed.append(Placed(kernel.name, "registers", panels.bytes, panels, each))
+        elif start + block <= shared:
+            placed.append(Placed(kernel.name, "shared", panels.bytes, panels, each, start))
+            start += block
         else:
-            yield from phases_of(step.body)
-        if isinstance(step, Waves) and step.until is not None:
-            yield step.until.rest
+            why = f"{own} registers of a thread, or {block * _FLOAT} bytes of shared memory"
+            placed.append(Placed(kernel.name, "cache", panels.bytes, why=f"it would take {why}"))
+            streamed += panels.bytes
+            continue
+        blocks = max(blocks, -(-panels.count // (each * owners)))
+    if streamed > chip.cache:
+        placed = [
+            Placed(one.kernel, "memory", one.bytes, why=one.why) if one.home == "cache" else one
+            for one in placed
+        ]
+    threads = chip.threads if blocks else BLOCK
+    return Residence(step.variable, threads, blocks, start * _FLOAT, tuple(placed))
 
 
-def panels_of(kernel: Kernel, found: Products) -> Panels | str:
-    """The panels of a kernel with products, or why a warp cannot own any."""
+def panels_of(kernel: Kernel, found: Products, floats: int, warps: int) -> Panels | str:
+    """The panels of a kernel with products, or why nobody can own any."""
     loops: dict[str, PackLoop] = {}
     for step in found.passes:
         for factor in step.factors:
@@ -229,17 +189,8 @@ def panels_of(kernel: Kernel, found: Products) -> Panels | str:
                 known = loops.get(loop.name, loop)
                 lower, upper = max(known.lower, loop.lower), min(known.upper, loop.upper)
                 loops[loop.name] = PackLoop(loop.name, lower, upper)
-    for own in kernel.loops:
-        if own.name in loops:
-            known = loops[own.name]
-            begins, ends = constant_bounds(own)
-            lower = known.lower if begins is None else max(known.lower, begins)
-            upper = known.upper if ends is None else min(known.upper, ends)
-            loops[own.name] = PackLoop(own.name, lower, max(lower, upper))
     shared = divided(kernel)
     exact = {loop.name for loop in shared.exact}
-    if not all(loop.lower < loop.upper for loop in loops.values()):
-        return "it has no points"
     if kernel.listed is not None:
         return "its points are known at run time only"
     if exact & set(loops):
@@ -250,13 +201,28 @@ def panels_of(kernel: Kernel, found: Products) -> Panels | str:
             free.add(own.name)
     if any(free.intersection(constraint.poly.names) for constraint in kernel.constraints):
         return "some of its points are left out"
-    return Panels(tuple(loops.values()), kernel.shape[-1], sum(_floats(found)))
+    return Panels(tuple(loops.values()), columns(kernel, warps), floats, warps)
 
 
-def _floats(found: Products) -> list[int]:
-    """Weights that a lane has of each factor of one column."""
-    return [
+def columns(kernel: Kernel, warps: int) -> int:
+    """How many panels the columns of a kernel make: a warp owns one column, several share 8."""
+    return kernel.shape[-1] if warps == 1 else -(-kernel.shape[-1] // COLUMNS)
+
+
+def _floats(found: Products) -> int:
+    """Weights that a lane has of one column."""
+    return sum(
         len(step.slots) * -(-factor.depth // LANES)
         for step in found.passes
         for factor in step.factors
-    ]
+    )
+
+
+def _fragments(found: Products, math: MathType, warps: int) -> int:
+    """Words that a lane has of 8 columns."""
+    group = 2 if math in ("bf16", "fp16") else 1
+    return sum(
+        2 * len(step.slots) * fragments(factor.depth, group, warps)
+        for step in found.passes
+        for factor in step.factors
+    )

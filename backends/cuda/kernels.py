@@ -26,14 +26,11 @@ from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .divided import divided, has_one_point
-from .layout import LANES
+from .fragments import Fragments
 from .onchip import Resident
 from .pointwise import POINTWISE
-from .source import BLOCK
 from .tensor import TensorCores
-from .tiles import tile
-
-ROWS = 4  # rows of a product that one warp computes together
+from .tiles import LANES, PLAIN_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ class KernelEmitter:
         listing: Listing | None,
         math: MathType,
         many: bool = False,
-        resident: Resident | None = None,
+        resident: Resident | Fragments | None = None,
     ) -> None:
         self.b, self.layout, self.kernel, self.threads = b, layout, kernel, threads
         self.math, self.many, self.resident = math, many, resident
@@ -95,8 +92,7 @@ class KernelEmitter:
             if self.resident is not None:
                 self.resident.emit(self, points)
             elif found is not None and self.math != "float32":
-                own = tile(found, BLOCK // LANES, self.many)
-                TensorCores(self, points, found, own, self.math).emit()
+                TensorCores(self, points, found, self.many).emit()
             elif found is not None:
                 self.multiplied(points, found)
             else:
@@ -156,7 +152,7 @@ class KernelEmitter:
     def multiplied(self, points: Points, found: Products) -> None:
         """A warp for each column tile of a few rows."""
         b, shape = self.b, self.kernel.shape
-        rows = 1 if self.differ(found) else ROWS
+        rows = 1 if self.differ(found) else PLAIN_ROWS
         groups = ceiling_quotient(points.count, rows)
         items = b.let(groups * int64(volume(shape[:-1]) * found.tiles), "items")
         lane = b.let(remainder(self.threads.number, LANES), "lane")

@@ -23,12 +23,13 @@ from ..tensorir.words import word
 from .capacity import Chip, residence
 from .divided import divided
 from .host import Grid, Host, c_bound
-from .kernels import ROWS, KernelEmitter, Threads
-from .layout import LANES, Device, Parameter, declare, identifier
+from .kernels import KernelEmitter, Threads
+from .layout import Device, Parameter, declare, identifier
 from .onchip import FEW_ROWS
 from .persistent import Persistent, are_rows_apart
-from .source import BLOCK, DeviceBuilder
-from .tiles import tile
+from .source import DeviceBuilder
+from .tiles import BLOCK, LANES, PLAIN_ROWS, tile
+from .tiles import ROWS as ROWS_OF_TILE
 from .used import buffers_of
 
 MANY = 1024  # blocks of a launch whose size only the device knows
@@ -87,7 +88,8 @@ class Launches:
         self.functions.append(made.function)
         if own.blocks:
             apart = are_rows_apart(step, self.plan.buffers)
-            groups = f"(batch + {FEW_ROWS - 1}) / {FEW_ROWS}" if apart else "1"
+            rows = FEW_ROWS if self.plan.math == "float32" else ROWS_OF_TILE
+            groups = f"(batch + {rows - 1}) / {rows}" if apart else "1"
             self.host.line(f"const int64_t most = {groups};")
         else:
             self.host.line("int64_t most = 1;")
@@ -231,7 +233,7 @@ class Launches:
             return f"{rows} * {volume(kernel.shape)}"
         each = volume(kernel.shape[:-1]) * found.tiles
         if self.plan.math == "float32":
-            return f"({rows} + {ROWS - 1}) / {ROWS} * {each * LANES}"
+            return f"({rows} + {PLAIN_ROWS - 1}) / {PLAIN_ROWS} * {each * LANES}"
         own = tile(found, BLOCK // LANES, many)
         each *= own.parts(found) * BLOCK
         points = " * ".join(factors[kernel.batched :]) or "1"

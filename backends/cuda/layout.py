@@ -17,8 +17,7 @@ from ..tensorir.arguments import c_extent
 from ..tensorir.layout import MEMORY, Layout, Place, inner_shape, polynomial, volume
 from ..tensorir.tir import Buffer, Builder, Expr, int64
 from ..tensorir.words import Word
-
-LANES = 32  # a warp: internal rows and packed panels are whole multiples of it
+from .tiles import LANES
 
 Kind = Literal["buffer", "pack", "lengths", "stride", "number", "ends", "flags"]
 

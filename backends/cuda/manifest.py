@@ -11,7 +11,7 @@ from rnnc.runtime.manifest import Manifest, TargetInfo
 
 from ..cpu.manifest import manifest as cpu_manifest
 from ..cpu.target import host
-from .layout import LANES
+from .tiles import LANES
 
 
 def manifest(plan: Plan, architectures: tuple[str, ...], origin: Origin) -> Manifest:

@@ -24,8 +24,8 @@ from ..tensorir.layout import Environment, Layout
 from ..tensorir.packing import Factor, Products
 from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, load, quotient, remainder
 from .capacity import Placed
-from .layout import LANES
 from .source import DeviceBuilder
+from .tiles import LANES
 
 if TYPE_CHECKING:
     from .kernels import KernelEmitter, Points
@@ -35,7 +35,7 @@ FEW_ROWS = 2  # up to so many go one by one
 
 
 class Resident:
-    """The weights of one kernel, in `memory`: registers, or the shared memory of `warp`'s block."""
+    """The weights of one kernel, in registers or in the shared memory of `warp`'s block."""
 
     def __init__(
         self,
@@ -46,19 +46,18 @@ class Resident:
         placed: Placed,
         warp: Expr,
         lane: Expr,
-        memory: Buffer,
+        shared: Buffer,
     ) -> None:
         assert placed.panels is not None
         self.b, self.layout, self.kernel, self.found = b, layout, kernel, found
-        self.each, self.panels, self.lane = placed.each, placed.panels, lane
-        self.warp = b.let(warp - int64(placed.first), "own_warp")
-        self.memory = memory
+        self.each, self.panels, self.warp, self.lane = placed.each, placed.panels, warp, lane
+        own = self.each * self.panels.floats
         if placed.home == "registers":
-            self.begin, self.stride = int64(placed.start), 1
+            self.memory, self.begin, self.stride = b.local("resident", own), int64(0), 1
         else:
-            self.stride = LANES
+            self.memory, self.stride = shared, LANES
             block = remainder(warp, b.block_size // LANES)
-            begin = int64(placed.start) + block * int64(placed.room * LANES) + lane
+            begin = int64(placed.start) + block * int64(own * LANES) + lane
             self.begin = b.let(begin, "resident")
 
     # ---- weights ------------------------------------------------------------------------------
@@ -68,13 +67,13 @@ class Resident:
         b = self.b
         with b.unrolled(self.each, "panel") as panel:
             number = b.let(self.number(panel), "number")
-            with b.when(self.is_own(number)):
-                env, column = self.point(number)
-                start = 0
-                for step in self.found.passes:
-                    for factor in step.factors:
-                        self.load_factor(factor, len(step.slots), env, column, panel, start)
-                        start += len(step.slots) * turns(factor)
+            known = b.let(tirx.Min(number, int64(self.panels.count - 1)), "known")
+            env, column = self.point(known)
+            start = 0
+            for step in self.found.passes:
+                for factor in step.factors:
+                    self.load_factor(factor, len(step.slots), env, column, panel, start)
+                    start += len(step.slots) * turns(factor)
 
     def load_factor(
         self, factor: Factor, slots: int, env: Environment, column: Expr, panel: Expr, start: int
@@ -101,11 +100,6 @@ class Resident:
         """Neighbouring warps own neighbouring columns."""
         return self.warp * int64(self.each) + panel
 
-    def is_own(self, number: Expr) -> Expr:
-        """Whether a panel of that number is this warp's."""
-        last = tirx.LT(number, int64(self.panels.count))
-        return tirx.And(tirx.GE(self.warp, int64(0)), last)
-
     def element(self, panel: Expr, start: int, j: Expr, slots: int, slot: int) -> Expr:
         """Where a weight of this lane is."""
         own = panel * int64(self.panels.floats) + j * int64(slots) + int64(start + slot)
@@ -131,7 +125,7 @@ class Resident:
         repeat = b.unrolled if self.stride == 1 else b.times
         with repeat(self.each, "panel") as panel:
             number = b.let(self.number(panel), "number")
-            with b.when(self.is_own(number)):
+            with b.when(tirx.LT(number, int64(self.panels.count))):
                 env, column = self.point(number)
                 with b.when(points.has(env)):
                     rest = points.at(env)

@@ -35,10 +35,12 @@ from ..tensorir.packing import products
 from ..tensorir.tir import address, int64, load, quotient, remainder
 from ..tensorir.words import word
 from .capacity import Residence
+from .fragments import Fragments
 from .kernels import KernelEmitter, Threads
-from .layout import LANES, Device, declare
+from .layout import Device, declare
 from .onchip import Resident
 from .source import DeviceBuilder
+from .tiles import LANES
 from .used import buffers_of
 
 
@@ -99,18 +101,19 @@ class Persistent:
         rows = b.let(quotient(batch * (group + int64(1)), groups) - first, "rows")
         return Threads(number, int64(threads), first, rows)
 
-    def load(self, kernels: Sequence[Kernel], buffers: Mapping[str, Buffer]) -> dict[str, Resident]:
+    def load(
+        self, kernels: Sequence[Kernel], buffers: Mapping[str, Buffer]
+    ) -> dict[str, Resident | Fragments]:
         """The weights that stay."""
         b = self.b
-        found: dict[str, Resident] = {}
+        found: dict[str, Resident | Fragments] = {}
+        held: Resident | Fragments
         placed = [one for one in self.residence.kernels if one.is_resident]
         if not placed:
             return found
-        homes = {
-            "registers": b.local("weights", max(self.residence.registers, 1)),
-            "shared": b.shared(),
-        }
+        shared = b.shared()
         warp = b.let(quotient(self.number, LANES), "warp")
+        math = self.plan.math
         lane = b.let(remainder(self.number, LANES), "lane")
         for kernel in kernels:
             own = self.residence.of(kernel)
@@ -119,8 +122,12 @@ class Persistent:
             made = products(kernel, buffers, LANES)
             assert made is not None
             layout = self.device.layout
-            found[kernel.name] = Resident(b, layout, kernel, made, own, warp, lane, homes[own.home])
-            found[kernel.name].load()
+            if math == "float32":
+                held = Resident(b, layout, kernel, made, own, warp, lane, shared)
+            else:
+                held = Fragments(b, layout, kernel, made, own, warp, shared, math)
+            held.load()
+            found[kernel.name] = held
         return found
 
     def steps(self, steps: Sequence[Step], env: Environment) -> None:

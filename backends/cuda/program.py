@@ -21,8 +21,9 @@ from ..tensorir.packing import products
 from ..tensorir.tir import Function
 from .capacity import Chip
 from .launches import Launches
-from .layout import LANES, identifier
-from .source import BLOCK, cuda_text
+from .layout import identifier
+from .source import cuda_text
+from .tiles import BLOCK, LANES
 
 MOST_BLOCKS = 4096  # of a cooperative launch
 

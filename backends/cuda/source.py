@@ -12,8 +12,8 @@ from tvm import tirx
 from tvm.ir import PointerType, PrimType
 
 from ..tensorir.tir import Buffer, Builder, Expr, Function, Statement, dtype_of, int64, view
+from .tiles import BLOCK
 
-BLOCK = 128  # threads of a block
 _ARCHITECTURE = "sm_80"  # for TVM; the text holds for all later ones
 
 

@@ -10,7 +10,7 @@ differ from point to point. Beyond the last row stands the last one again; it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,14 +25,14 @@ from ..tensorir.bodies import emit_body
 from ..tensorir.layout import Environment, volume
 from ..tensorir.packing import Factor, Pass, Products
 from ..tensorir.tir import Buffer, Expr, address, int64, load, quotient, remainder
-from .layout import LANES
+from ..tensorir.words import Word
 from .source import DeviceBuilder
-from .tiles import ROWS, Tile
+from .tiles import LANES, ROWS, tile
 
 if TYPE_CHECKING:
     from .kernels import KernelEmitter, Points
 
-_TYPES: dict[MathType, str] = {
+TYPES: dict[MathType, str] = {
     "bf16": "rnnc_bf16",
     "fp16": "rnnc_fp16",
     "tf32": "rnnc_tf32",
@@ -44,8 +44,9 @@ _TYPES: dict[MathType, str] = {
 class Item:
     """One tile of a block: where it stands."""
 
-    env: Environment  # with the axes but the last
-    first: Expr  # of its rows, among all of the kernel
+    place: Callable[[Expr], tuple[Environment, Expr]]  # of a row: environment, and batch row
+    env: Environment  # of the loops on which weights depend
+    first: Expr  # of its rows
     last: Expr  # the last row with these weights
     tile: Expr  # of the packed columns
     column: Expr  # the first one of the tile in it
@@ -55,13 +56,13 @@ class TensorCores:
     """Emits the products of one kernel."""
 
     def __init__(
-        self, kernel: KernelEmitter, points: Points, found: Products, own: Tile, math: MathType
+        self, kernel: KernelEmitter, points: Points, found: Products, many: bool = False
     ) -> None:
         assert isinstance(kernel.b, DeviceBuilder)
-        self.kernel, self.points, self.found, self.own, self.math = kernel, points, found, own, math
-        self.b, self.threads = kernel.b, LANES * own.warps
-        self.starts = self.b.scratch("rnnc_starts", own.starts(found), "int64")
-        self.sums = self.b.scratch("rnnc_sums", own.sums(found))
+        self.kernel, self.points, self.found, self.b = kernel, points, found, kernel.b
+        self.own = own = tile(found, kernel.b.block_size // LANES, many)
+        self.starts = self.b.scratch("rnnc_starts_of_rows", own.starts(found), "int64")
+        self.sums = self.b.scratch("rnnc_sums_of_block", own.sums(found))
         self.warp = self.b.let(quotient(self.b.thread, LANES), "warp")
 
     def emit(self) -> None:
@@ -72,9 +73,9 @@ class TensorCores:
                 for number, step in enumerate(self.found.passes):
                     self.multiply(item, number, step, self.panels_before(number))
                 self.b.call("__syncthreads")
-                count = self.own.rows * self.own.columns // self.threads
+                count = self.own.rows * self.own.columns // self.b.block_size
                 with self.b.loop(0, count, name="turn") as turn:
-                    self.follow(item, turn * int64(self.threads) + self.b.thread)
+                    self.follow(item, turn * int64(self.b.block_size) + self.b.thread)
             else:
                 self.one_by_one(item)
 
@@ -90,7 +91,7 @@ class TensorCores:
         *outer, _ = kernel.kernel.shape
         across = self.found.tiles * own.parts(self.found) * volume(tuple(outer))
         items = quotient(self.points.count, unit) * groups * int64(across)
-        with kernel.threads.share(b, b.let(items, "items"), self.threads) as item:
+        with kernel.threads.share(b, b.let(items, "items"), self.b.block_size) as item:
             part = b.let(remainder(item, own.parts(self.found)), "part")
             rest = b.let(quotient(item, own.parts(self.found)), "rest")
             tile = b.let(remainder(rest, self.found.tiles), "tile")
@@ -102,21 +103,25 @@ class TensorCores:
             before = b.let(quotient(rest, groups) * unit, "before")
             first = b.let(before + remainder(rest, groups) * int64(own.rows), "first")
             last = b.let(before + unit - int64(1), "last")
-            env, _ = self.points.place(first)
             column = b.let(part * int64(own.columns), "column")
-            with kernel.tested({**env, **axes}):
-                yield Item({**env, **axes}, first, last, tile, column)
+
+            def place(row: Expr) -> tuple[Environment, Expr]:
+                env, batch_row = self.points.place(row)
+                return {**env, **axes}, batch_row
+
+            env, _ = place(first)
+            with kernel.tested(env):
+                yield Item(place, env, first, last, tile, column)
 
     def find_rows(self, item: Item) -> None:
         """Where their vectors begin."""
         b, number = self.b, 0
         with b.when(tirx.LT(b.thread, int64(self.own.rows))):
             row = b.let(tirx.Min(item.first + b.thread, item.last), "own")
-            env, batch_row = self.points.place(row)
-            axes = {name: value for name, value in item.env.items() if name not in env}
+            env, batch_row = item.place(row)
             for step in self.found.passes:
                 for factor in step.factors:
-                    here = {**axes, **env, factor.contraction: int64(0)}
+                    here = {**env, factor.contraction: int64(0)}
                     at = self.kernel.emitter(here, batch_row, {})
                     place = self.kernel.layout.places[factor.vector.buffer]
                     start = at.offset(place, factor.vector)
@@ -131,33 +136,27 @@ class TensorCores:
         with b.block():
             sums = b.local("sum", tiles * panels * 4)
             b.call(f"rnnc_clear<{tiles * panels * 4}>", address(sums, 0))
-            factors_before = sum(len(other.factors) for other in self.found.passes[:number])
             for position, factor in enumerate(step.factors):
-                self.accumulate(item, step, factor, sums, factors_before + position)
+                self.accumulate(item, step, factor, sums, number, position)
             start: Expr = int64(panels_before * size)
             start += self.warp * int64(8 if own.across else panels * size)
             target = address(self.sums, start)
             spread = f"rnnc_spread<{tiles}, {panels}>"
             b.call(spread, address(sums, 0), target, int64(size), int64(own.stride))
 
-    def accumulate(self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int) -> None:
-        """One factor's part."""
+    def accumulate(
+        self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int, position: int
+    ) -> None:
+        """What factor `position` of pass `number` adds."""
         b, own, found, word = self.b, self.own, self.found, self.kernel.layout.word
-        index: Expr = int64(0)
-        for loop in factor.loops:
-            offset = item.env[loop.name] - int64(loop.lower)
-            index = index * int64(loop.upper - loop.lower) + offset
         stride = len(step.slots) * found.columns
-        start = (index * int64(found.tiles) + item.tile) * int64(word.rows(factor.depth) * stride)
+        start = weights_start(found, factor, word, item.env, item.tile, stride)
         start = start + item.column + (self.warp * int64(8) if own.across else int64(0))
-        place = self.kernel.layout.places[factor.vector.buffer]
-        aligned = not place.is_external and self.begins_aligned(factor)
-        kind = f"{_TYPES[self.math]}, {own.rows // ROWS}, {own.panels(step)}"
+        kind = f"{TYPES[self.kernel.math]}, {own.rows // ROWS}, {own.panels(step)}"
         b.call(
-            f"rnnc_multiply<{kind}, {'true' if aligned else 'false'}>",
+            f"rnnc_multiply<{kind}, {'true' if self.is_aligned(factor) else 'false'}>",
             address(sums, 0),
-            address(place.memory, 0),
-            address(self.starts, number * own.rows),
+            *self.vectors(factor, number, position),
             address(self.kernel.layout.packs[factor.pack], start),
             int64(factor.depth),
             int64(own.panel if own.across else found.columns),
@@ -166,8 +165,16 @@ class TensorCores:
             int64(1 if own.across else own.warps),
         )
 
-    def begins_aligned(self, factor: Factor) -> bool:
-        """Whether a vector begins at a multiple of 16 bytes where its row does."""
+    def vectors(self, factor: Factor, number: int, position: int) -> tuple[Expr, Expr]:
+        """The buffer, and where in it the rows begin."""
+        before = sum(len(step.factors) for step in self.found.passes[:number]) + position
+        memory = self.kernel.layout.places[factor.vector.buffer].memory
+        return address(memory, 0), address(self.starts, before * self.own.rows)
+
+    def is_aligned(self, factor: Factor) -> bool:
+        """Whether vectors begin at multiples of 16 bytes: rows of the plan's own buffers do."""
+        if self.kernel.layout.places[factor.vector.buffer].is_external:
+            return False
         last = factor.vector.element[-1]
         assert isinstance(last, Poly)
         return all(c % 4 == 0 for _, c in (last - Poly.of(factor.contraction)).terms)
@@ -231,6 +238,16 @@ class TensorCores:
         number = b.let(item.first + row, "own")
         inside = tirx.And(tirx.LT(row, int64(self.own.rows)), tirx.LE(number, item.last))
         with b.when(tirx.And(inside, tirx.LT(here, int64(shape[-1])))):
-            env, batch_row = self.points.place(number)
-            axes = {other: value for other, value in item.env.items() if other not in env}
-            yield {**axes, **env, name: here}, batch_row
+            env, batch_row = item.place(number)
+            yield {**env, name: here}, batch_row
+
+
+def weights_start(
+    found: Products, factor: Factor, word: Word, env: Environment, tile: Expr, stride: int
+) -> Expr:
+    """Where a tile of packed weights begins, in words; one k step has `stride` of them."""
+    index: Expr = int64(0)
+    for loop in factor.loops:
+        offset = env[loop.name] - int64(loop.lower)
+        index = index * int64(loop.upper - loop.lower) + offset
+    return (index * int64(found.tiles) + tile) * int64(word.rows(factor.depth) * stride)

@@ -1,5 +1,5 @@
-// Products on tensor cores. A warp multiplies 16 rows of vectors by 8 columns of weights, 8 words of
-// k at a time; a word holds `group` neighbouring operands of one row or column, the first in the
+// Products on tensor cores. A warp multiplies 16 rows of vectors by 8 columns of weights, 8 words
+// of k at a time; a word holds `group` neighbouring operands of one row or column, the first in the
 // lowest bits. Vectors are float32 in memory and become operands in registers; sums are float32.
 //
 // Lane l has rows l/4 and l/4 + 8, or column l/4, and in both words 2(l%4) and 2(l%4) + 1 where the
@@ -9,8 +9,8 @@
 #define RNNC_MMA(name, shape, types)                                                               \
   static __device__ __forceinline__ void rnnc_mma_##name(float *sums, const uint32_t *left,        \
                                                          const uint32_t *right) {                  \
-    asm("mma.sync.aligned." shape ".row.col.f32." types ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, " \
-        "{%8, %9}, {%0, %1, %2, %3};"                                                              \
+    asm("mma.sync.aligned." shape ".row.col.f32." types ".f32 "                                    \
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                          \
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])                               \
         : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));   \
   }
@@ -32,7 +32,13 @@ static __device__ __forceinline__ uint32_t rnnc_nearest_tf32(float value) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(value));
   return word;
 }
-static __device__ __forceinline__ float rnnc_as_float(uint32_t word) { return __uint_as_float(word); }
+static __device__ __forceinline__ float rnnc_as_float(uint32_t word) {
+  return __uint_as_float(word);
+}
+// What is made of the value is made where it is used: kept for a whole loop, it takes registers.
+static __device__ __forceinline__ void rnnc_each_time(float &value) {
+  asm volatile("" : "+f"(value));
+}
 #endif
 
 // A type of operands: how weights stand in memory, and what words of each operand are multiplied.
@@ -86,6 +92,7 @@ struct rnnc_3xtf32 {
     word[1] = rnnc_nearest_tf32(values[0] - rnnc_as_float(word[0]));
   }
   static __device__ __forceinline__ void weight(float stored, uint32_t *word) {
+    rnnc_each_time(stored);
     operand(&stored, word);
   }
   static __device__ __forceinline__ void multiply(float *sums, uint32_t (&left)[2][4],
@@ -103,22 +110,49 @@ struct alignas(4 * COUNT) rnnc_floats {
 
 // Shared memory of a block: where the vectors of its rows begin, and sums of its products.
 template <int COUNT>
-static __device__ __forceinline__ int64_t *rnnc_starts() {
+static __device__ __forceinline__ int64_t *rnnc_starts_of_rows() {
   typedef int64_t array[COUNT];
-  RNNC_SHARED(array, rnnc_starts_of_rows);
-  return rnnc_starts_of_rows;
+  RNNC_SHARED(array, rnnc_starts);
+  return rnnc_starts;
 }
 template <int COUNT>
-static __device__ __forceinline__ float *rnnc_sums() {
+static __device__ __forceinline__ float *rnnc_sums_of_block() {
   typedef float array[COUNT];
-  RNNC_SHARED(array, rnnc_sums_of_block);
-  return rnnc_sums_of_block;
+  RNNC_SHARED(array, rnnc_block_sums);
+  return rnnc_block_sums;
 }
 
 template <int COUNT>
 static __device__ __forceinline__ void rnnc_clear(float *sums) {
 #pragma unroll
   for (int number = 0; number < COUNT; ++number) sums[number] = 0;
+}
+
+// What this lane has of 16 rows, at words `word` and `word` + 1.
+template <class TYPE, bool ALIGNED>
+static __device__ __forceinline__ void rnnc_left(uint32_t (&left)[TYPE::parts][4],
+                                                 const float *const *rows, int word, int depth) {
+  constexpr int group = TYPE::group;
+  const bool whole = (word / 8 + 1) * 8 * group <= depth;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float *row = rows[half] + word * group;
+    rnnc_floats<2 * group> values;
+    if (ALIGNED && whole) {
+      values = *(const rnnc_floats<2 * group> *)row;
+    } else {
+#pragma unroll
+      for (int k = 0; k < 2 * group; ++k)
+        values.at[k] = word * group + k < depth ? row[k] : 0.0f;
+    }
+#pragma unroll
+    for (int number = 0; number < 2; ++number) {
+      uint32_t found[TYPE::parts];
+      TYPE::operand(values.at + number * group, found);
+#pragma unroll
+      for (int part = 0; part < TYPE::parts; ++part) left[part][2 * number + half] = found[part];
+    }
+  }
 }
 
 // One warp: 16 ROWS rows, each from x + starts[row] on, times 8 columns of each of PANELS panels
@@ -140,7 +174,6 @@ static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x
 #pragma unroll(ROWS > 1 ? 1 : 2)
   for (int step = (int)first; 8 * step < words; step += (int)every) {
     const int word = 8 * step + lane % 4 * 2;
-    const bool whole = 8 * (step + 1) * group <= (int)depth;
     uint32_t right[PANELS][parts][2];
 #pragma unroll
     for (int panel = 0; panel < PANELS; ++panel) {
@@ -158,28 +191,60 @@ static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x
 #pragma unroll
     for (int tile = 0; tile < ROWS; ++tile) {
       uint32_t left[parts][4];
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const float *row = rows[2 * tile + half] + word * group;
-        rnnc_floats<2 * group> values;
-        if (ALIGNED && whole) {
-          values = *(const rnnc_floats<2 * group> *)row;
-        } else {
-#pragma unroll
-          for (int k = 0; k < 2 * group; ++k)
-            values.at[k] = word * group + k < (int)depth ? row[k] : 0.0f;
-        }
-#pragma unroll
-        for (int number = 0; number < 2; ++number) {
-          uint32_t found[parts];
-          TYPE::operand(values.at + number * group, found);
-#pragma unroll
-          for (int part = 0; part < parts; ++part) left[part][2 * number + half] = found[part];
-        }
-      }
+      rnnc_left<TYPE, ALIGNED>(left, rows + 2 * tile, word, (int)depth);
 #pragma unroll
       for (int panel = 0; panel < PANELS; ++panel)
         TYPE::multiply(sums + 4 * (tile * PANELS + panel), left, right[panel]);
+    }
+  }
+}
+
+// The weights of one warp for STEPS steps, 8 columns of each panel: [step][panel][2], STRIDE apart.
+// The warps of a block take turns in k.
+template <class TYPE, int PANELS, int STEPS, int STRIDE, class MEMORY>
+static __device__ __forceinline__ void rnnc_hold(MEMORY *memory,
+                                                 const typename TYPE::weights *weights,
+                                                 int64_t depth, int64_t apart, int64_t stride) {
+  typename TYPE::weights *held = (typename TYPE::weights *)memory;
+  const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
+  const int words = ((int)depth + TYPE::group - 1) / TYPE::group;
+#pragma unroll
+  for (int turn = 0; turn < STEPS; ++turn) {
+    const int word = 8 * (turn * warps + (int)threadIdx.x / 32) + lane % 4 * 2;
+#pragma unroll
+    for (int number = 0; number < 2 * PANELS; ++number) {
+      const int own = word + number % 2;
+      held[(2 * PANELS * turn + number) * STRIDE] =
+          own < words ? weights[own * stride + number / 2 * apart + lane / 4] : 0;
+    }
+  }
+}
+
+// As `rnnc_multiply`, 16 rows with the weights that a warp holds.
+template <class TYPE, int PANELS, int STEPS, int STRIDE, bool ALIGNED, class MEMORY>
+static __device__ __forceinline__ void rnnc_multiply_held(float *sums, const float *x,
+                                                          const int64_t *starts,
+                                                          const MEMORY *memory, int64_t depth) {
+  constexpr int parts = TYPE::parts;
+  const typename TYPE::weights *held = (const typename TYPE::weights *)memory;
+  const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
+  const float *const rows[2] = {x + starts[lane / 4], x + starts[8 + lane / 4]};
+#pragma unroll(STRIDE == 1 ? STEPS : 2)
+  for (int turn = 0; turn < STEPS; ++turn) {
+    const int word = 8 * (turn * warps + (int)threadIdx.x / 32) + lane % 4 * 2;
+    uint32_t left[parts][4];
+    rnnc_left<TYPE, ALIGNED>(left, rows, word, (int)depth);
+#pragma unroll
+    for (int panel = 0; panel < PANELS; ++panel) {
+      uint32_t right[parts][2];
+#pragma unroll
+      for (int number = 0; number < 2; ++number) {
+        uint32_t found[parts];
+        TYPE::weight(held[(2 * (PANELS * turn + panel) + number) * STRIDE], found);
+#pragma unroll
+        for (int part = 0; part < parts; ++part) right[part][number] = found[part];
+      }
+      TYPE::multiply(sums + 4 * panel, left, right);
     }
   }
 }

@@ -14,8 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..tensorir.packing import Pass, Products
-from .layout import LANES
 
+LANES = 32  # a warp: internal rows and packed panels are whole multiples of it
+BLOCK = 128  # threads of a block that does not stay
+PLAIN_ROWS = 4  # that one warp computes together without tensor cores
 ROWS = 16  # of an instruction
 COLUMNS = 8
 _MOST_ROWS = 64
@@ -68,6 +70,11 @@ class Tile:
         return self.sums(found) * _FLOAT + self.starts(found) * _OFFSET <= _SHARED
 
 
+def fragments(depth: int, group: int, warps: int) -> int:
+    """How many steps of 8 words each warp takes that shares k."""
+    return -(-depth // (8 * group * warps))
+
+
 def tile(found: Products, warps: int, many: bool) -> Tile:
     """For `many` rows, or as few as a wave has."""
     if many and warps * COLUMNS == LANES:
@@ -77,4 +84,5 @@ def tile(found: Products, warps: int, many: bool) -> Tile:
             if wide.fits(found):
                 return wide
             rows //= 2
+    assert warps * LANES >= ROWS * COLUMNS, "a thread collects the sums of one element"
     return Tile(False, warps, ROWS, COLUMNS)

@@ -26,6 +26,7 @@ from rnnc.ir.domain import Dim
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
 from rnnc.ir.signature import extent_names
+from rnnc.placement import Placements
 from rnnc.weights import WeightType
 
 # What the order that was taken is compared with.
@@ -114,7 +115,8 @@ class Explanation:
     `hoisted` are the products that are computed for all points at once, `prepared` those that are
     computed when parameters are bound; `order` has a paragraph for each step of the schedule,
     `preparation` for each step of what runs then. `weights` is the type in which the weights of
-    products are stored; zeros of the `masked` ones may be left out in any case.
+    products are stored; zeros of the `masked` ones may be left out in any case. `placements` says
+    what the target makes of it.
     """
 
     model: str
@@ -134,6 +136,7 @@ class Explanation:
     others: tuple[Other, ...]
     weights: WeightType = "float32"
     masked: tuple[str, ...] = ()
+    placements: Placements | None = None
 
 
 def explanation(

@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 from rnnc.analysis.explanation import Amount, Explained, Explanation
 from rnnc.analysis.listing import listed
+from rnnc.placement import Placements
 
 _WIDTH = 16
 _ROUNDED = {
     "bf16": "rounded when they are bound, widened in registers",
     "int8": "with a scale a row; vectors are rounded as well, at each product",
     "sparse": "zeros are left out where enough of them stand side by side; found when bound",
+}
+
+_HOMES = {
+    "registers": "in registers",
+    "shared": "in shared memory",
+    "cache": "from the cache",
+    "memory": "from memory",
 }
 
 
@@ -42,6 +50,9 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield ""
         yield "When parameters are bound:"
         yield from found.preparation
+    if found.placements is not None:
+        yield ""
+        yield from _placed(found.placements)
     yield ""
     yield "In this order:"
     yield from found.order
@@ -67,6 +78,22 @@ def _recurrence(model: str, found: Explained) -> Iterator[str]:
     for other in found.rejected:
         verdict = "is legal" if other.legal else "is illegal"
         yield _row("rejected", f"{model}: {other.schedule} {verdict}: {other.reason}")
+
+
+def _placed(found: Placements) -> Iterator[str]:
+    yield f"On {found.device}:"
+    for step in found.steps:
+        blocks = "as many blocks as rows need" if step.blocks is None else f"{step.blocks} blocks"
+        what = "" if step.level == "launches" else f"{listed(step.computes)}: "
+        yield _row(step.level, f"{what}{blocks} of {step.threads} threads, {step.why}")
+        for product in step.products:
+            where = f"{product.math}, {_size(product.size)} {_HOMES[product.home]}"
+            why = f": {product.why}" if product.why else ""
+            yield _row("", f"{listed(product.weights)}: {where}{why}")
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{-(-size // 2**10)} KiB"
 
 
 def _evaluations(amount: Amount) -> str:

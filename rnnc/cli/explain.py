@@ -9,11 +9,18 @@ import click
 
 from rnnc import driver
 from rnnc.cli.group import session_options
-from rnnc.cli.options import extent_option, hint_option, model_options, weights_option
+from rnnc.cli.options import (
+    extent_option,
+    hint_option,
+    math_option,
+    model_options,
+    target_option,
+    weights_option,
+)
 from rnnc.cli.session import Session
 from rnnc.driver import StaticValue
 from rnnc.explanations import CODE, explained_codes, explanation, title
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, WeightType
 
 
 @click.command()
@@ -22,6 +29,8 @@ from rnnc.weights import WeightType
 @hint_option
 @extent_option
 @weights_option
+@target_option
+@math_option
 @click.option(
     "--format",
     "output",
@@ -40,13 +49,16 @@ def command(
     hints: dict[str, StaticValue],
     extents: dict[str, StaticValue],
     weights: WeightType,
+    target: str,
+    math: MathType,
     output: str,
 ) -> None:
     """Explain a diagnostic (RNN301), or the parallelism of a model.
 
     Without an argument: all codes. For a model: what was found in each recurrence, what was
     rejected and why, and the critical path. --hint and --extent give numbers beside the formulas;
-    hints decide between schedules as well.
+    hints decide between schedules as well. --target cuda adds which loops are one launch, and where
+    weights are while it runs.
     """
     if subject is None:
         session.table(("CODE", "TITLE"), [(code, title(code)) for code in explained_codes()])
@@ -57,7 +69,7 @@ def command(
         from rnnc.cli.extents import checked_extents
         from rnnc.cli.json_explanation import explanation_to_json
 
-        request = driver.Request(model, sizes, hints, weights=weights)
+        request = driver.Request(model, sizes, hints, target, weights=weights, math=math)
         compilation = driver.Compilation(driver.read_source(subject), request)
         numbers = checked_extents(compilation.graph, hints, "--hint")
         numbers |= checked_extents(compilation.graph, extents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rnnc.analysis.explanation import Amount, Explained, Explanation
 from rnnc.cli.json_report import Json
+from rnnc.placement import Placements
 
 
 def explanation_to_json(found: Explanation) -> dict[str, Json]:
@@ -19,6 +20,7 @@ def explanation_to_json(found: Explanation) -> dict[str, Json]:
         "prepared": list(found.prepared),
         "weights": found.weights,
         "masked": list(found.masked),
+        "device": None if found.placements is None else _placements(found.placements),
         "preparation": list(found.preparation),
         "order": list(found.order),
         "alternatives": [
@@ -49,6 +51,33 @@ def _component(found: Explained) -> dict[str, Json]:
         "rejected": [
             {"schedule": other.schedule, "legal": other.legal, "reason": other.reason}
             for other in found.rejected
+        ],
+    }
+
+
+def _placements(found: Placements) -> dict[str, Json]:
+    return {
+        "name": found.device,
+        "steps": [
+            {
+                "computes": list(step.computes),
+                "level": step.level,
+                "blocks": step.blocks,
+                "threads": step.threads,
+                "reason": step.why,
+                "products": [
+                    {
+                        "kernel": product.kernel,
+                        "weights": list(product.weights),
+                        "math": product.math,
+                        "weights_in": product.home,
+                        "bytes": product.size,
+                        "reason": product.why,
+                    }
+                    for product in step.products
+                ],
+            }
+            for step in found.steps
         ],
     }
 

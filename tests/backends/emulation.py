@@ -14,7 +14,7 @@ from rnnc.backends.cuda.capacity import Chip
 from rnnc.backends.cuda.manifest import manifest
 from rnnc.backends.cuda.nvcc import ARCHITECTURES
 from rnnc.backends.cuda.program import cuda_source
-from rnnc.backends.cuda.source import BLOCK
+from rnnc.backends.cuda.tiles import BLOCK
 
 from rnnc.driver import Compilation
 from rnnc.runtime.artifact import Artifact

@@ -155,6 +155,7 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
 }  // namespace emulator
 
 #define threadIdx emulator::thread_now
+#define blockDim (emulator::index{emulator::threads_of_block})
 #define blockIdx emulator::block_now
 #define blockDim emulator::index{emulator::threads_of_block}
 #define __syncthreads() emulator_syncthreads()
@@ -226,6 +227,7 @@ static inline uint32_t rnnc_pair_fp16(float low, float high) {
 static inline uint32_t rnnc_nearest_tf32(float value) {
   return emulator_word(emulator_nearest(value, 11, false));
 }
+static inline void rnnc_each_time(float &) {}
 static inline float rnnc_as_float(uint32_t word) { return emulator_bits(word); }
 
 // Operand `k` of the words that lane `4 * (row % 8) + word % 4` holds.

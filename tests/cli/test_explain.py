@@ -94,3 +94,23 @@ def test_how_weights_are_stored(rnnc: Rnnc, weights: str) -> None:
     assert (f"weights         {weights}," in text.out) == (weights != "float32")
     found = rnnc(*arguments, "--weights", weights, "--format", "json")
     assert json.loads(found.out)["weights"] == weights
+
+
+def test_where_a_gpu_keeps_weights(rnnc: Rnnc) -> None:
+    path = str(standard_source("stacked").name)
+    arguments = ("explain", path, "--model", "stacked_lstm", "-D", "X=4,H=512,L=1")
+    gpu = ("--target", "cuda:sm_90", "--math", "bf16")
+    text = rnnc(*arguments, *gpu)
+    assert "On H100:" in text.out
+    assert "bf16, 2.0 MiB in registers" in text.out
+    device = json.loads(rnnc(*arguments, *gpu, "--format", "json").out)["device"]
+    hoisted, loop = device["steps"]
+    assert (hoisted["level"], hoisted["blocks"]) == ("launches", None)
+    assert (loop["level"], loop["blocks"], loop["threads"]) == ("persistent", 64, 256)
+    [product] = loop["products"]
+    assert (product["weights_in"], product["bytes"], product["math"]) == (
+        "registers",
+        2 << 20,
+        "bf16",
+    )
+    assert json.loads(rnnc(*arguments, "--format", "json").out)["device"] is None

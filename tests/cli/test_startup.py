@@ -52,6 +52,11 @@ def test_a_model_is_explained_without_a_backend(form: str) -> None:
     assert imported_by("explain", str(SPEC), *sizes).isdisjoint({"tvm", "tvm_ffi", "torch"})
 
 
+def test_where_a_gpu_keeps_weights_is_explained_without_tvm() -> None:
+    sizes = ("-D", "X=4,H=4,L=3", "--target", "cuda:sm_90", "--math", "bf16")
+    assert imported_by("explain", str(SPEC), *sizes).isdisjoint({"tvm", "tvm_ffi", "torch"})
+
+
 def test_importing_rnnc_imports_nothing_heavy() -> None:
     probe = "import rnnc, sys; print(*{name.partition('.')[0] for name in sys.modules})"
     result = subprocess.run(

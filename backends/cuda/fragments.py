@@ -1,0 +1,161 @@
+"""Products on tensor cores whose weights stay on the chip: as fragments, loaded once.
+
+A block owns panels of 8 columns of all sums, its warps a share of k each; a fragment is what a lane
+holds of 8 words by 8 columns (tensor_cores.h). In a wave it computes its panels for all rows, 16 at
+a time: rows of all points and axes that share the panel's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tvm import tirx
+
+from rnnc.plan import expression as ex
+from rnnc.plan.plan import Kernel
+
+from ..tensorir.layout import Layout
+from ..tensorir.packing import Factor, Pass, Products
+from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, quotient, remainder
+from .capacity import Placed
+from .source import DeviceBuilder
+from .tensor import TYPES, Item, TensorCores, weights_start
+from .tiles import COLUMNS, LANES, ROWS, fragments
+
+if TYPE_CHECKING:
+    from rnnc.weights import MathType
+
+    from .kernels import KernelEmitter, Points
+
+
+class Fragments:
+    """The weights of one kernel, in registers or in the shared memory of `warp`'s block."""
+
+    def __init__(
+        self,
+        b: DeviceBuilder,
+        layout: Layout,
+        kernel: Kernel,
+        found: Products,
+        placed: Placed,
+        warp: Expr,
+        shared: Buffer,
+        math: MathType,
+    ) -> None:
+        assert placed.panels is not None
+        self.b, self.layout, self.kernel, self.found, self.math = b, layout, kernel, found, math
+        self.each, self.panels, self.shared = placed.each, placed.panels, shared
+        self.warps = b.block_size // LANES
+        self.block = b.let(quotient(warp, self.warps), "block")
+        own = self.each * self.panels.floats
+        self.stride = 1 if placed.home == "registers" else LANES
+        if self.stride == 1:
+            self.memory, self.begin = b.local("fragments", own, layout.word.dtype), int64(0)
+        else:
+            self.memory = shared
+            first = int64(placed.start) + remainder(warp, self.warps) * int64(own * LANES)
+            self.begin = b.let(first + remainder(b.thread, LANES), "fragments")
+
+    def place(self, panel: int, number: int, position: int) -> Expr:
+        """Where the fragments of factor `position` of pass `number` begin."""
+        before = panel * self.panels.floats
+        for other, step in enumerate(self.found.passes):
+            for index, factor in enumerate(step.factors):
+                if (other, index) == (number, position):
+                    return address(self.memory, self.begin + int64(before * self.stride))
+                before += self.count(step, factor) * 2
+        raise AssertionError
+
+    def count(self, step: Pass, factor: Factor) -> int:
+        return len(step.slots) * self.steps(factor)
+
+    def steps(self, factor: Factor) -> int:
+        return fragments(factor.depth, self.layout.word.group, self.warps)
+
+    def kind(self, step: Pass, factor: Factor) -> str:
+        """The arguments of the templates."""
+        return f"{TYPES[self.math]}, {len(step.slots)}, {self.steps(factor)}, {self.stride}"
+
+    def load(self) -> None:
+        """Once, before the loop."""
+        b = self.b
+        for panel in range(self.each):
+            known = b.let(tirx.Min(self.number(panel), int64(self.panels.count - 1)), "known")
+            env, tile, column = self.point(known)
+            for number, step in enumerate(self.found.passes):
+                stride = len(step.slots) * self.found.columns
+                for position, factor in enumerate(step.factors):
+                    start = weights_start(self.found, factor, self.layout.word, env, tile, stride)
+                    b.call(
+                        f"rnnc_hold<{self.kind(step, factor)}>",
+                        self.place(panel, number, position),
+                        address(self.layout.packs[factor.pack], start + column),
+                        int64(factor.depth),
+                        int64(self.found.columns),
+                        int64(stride),
+                    )
+
+    def number(self, panel: int) -> Expr:
+        """Neighbouring blocks own neighbouring panels."""
+        return self.block * int64(self.each) + int64(panel)
+
+    def point(self, number: Expr) -> tuple[dict[str, Expr], Expr, Expr]:
+        """The loops on which weights depend, the tile of packed weights and the column in it."""
+        b, found = self.b, self.found
+        first = b.let(remainder(number, self.panels.columns) * int64(COLUMNS), "column")
+        rest = quotient(number, self.panels.columns)
+        env: dict[str, Expr] = {}
+        for loop in reversed(self.panels.loops):
+            points = loop.upper - loop.lower
+            env[loop.name] = b.let(remainder(rest, points) + int64(loop.lower), loop.name)
+            rest = quotient(rest, points)
+        return env, quotient(first, found.columns), remainder(first, found.columns)
+
+    def emit(self, emitter: KernelEmitter, points: Points) -> None:
+        """All rows of the panels of this block, in one wave."""
+        for panel in range(self.each):
+            with self.b.block():
+                Held(self, panel, emitter, points).emit()
+
+
+class Held(TensorCores):
+    """The products of one panel."""
+
+    def __init__(
+        self, weights: Fragments, panel: int, kernel: KernelEmitter, points: Points
+    ) -> None:
+        super().__init__(kernel, points, weights.found)
+        self.weights, self.panel = weights, panel
+
+    @contextmanager
+    def items(self) -> Iterator[Item]:
+        b, weights = self.b, self.weights
+        number = b.let(weights.number(self.panel), "number")
+        with b.when(tirx.LT(number, int64(weights.panels.count))):
+            env, tile, column = weights.point(number)
+            with b.when(self.points.has(env)):
+                rest = self.points.at(env)
+                last = b.let(rest.count * int64(rest.free_elements) - int64(1), "last")
+                groups = b.let(ceiling_quotient(last + int64(1), ROWS), "groups")
+                axis = ex.element(len(self.kernel.kernel.shape) - 1)
+                with (
+                    self.kernel.tested({**rest.env, axis: tile * int64(self.found.columns)}),
+                    b.loop(0, groups, name="group") as group,
+                ):
+                    first = b.let(group * int64(ROWS), "first")
+                    yield Item(rest.element, {}, first, last, tile, column)
+
+    def accumulate(
+        self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int, position: int
+    ) -> None:
+        weights = self.weights
+        aligned = "true" if self.is_aligned(factor) else "false"
+        self.b.call(
+            f"rnnc_multiply_held<{weights.kind(step, factor)}, {aligned}>",
+            address(sums, 0),
+            *self.vectors(factor, number, position),
+            weights.place(self.panel, number, position),
+            int64(factor.depth),
+        )
