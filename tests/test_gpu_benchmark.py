@@ -1,0 +1,110 @@
+"""benchmarks/gpu.py without a GPU: what it prepares is checked by the emulator."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnc.driver import Compilation
+from rnnc.runtime.artifact import Artifact
+from tests.backends.emulation import compiler, emulated
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(place: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What runs the benchmark on a GPU's machine has none of the compiler's packages."""
+    blocked = place / "blocked"
+    blocked.mkdir(exist_ok=True)
+    for name in ("tvm", "lark", "networkx", "islpy"):
+        (blocked / f"{name}.py").write_text("raise ImportError('the compiler is not here')")
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "run", str(place), *options]
+    path = f"{blocked}{os.pathsep}{ROOT}"
+    environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, compiled for the emulator."""
+    if compiler() is None:
+        pytest.skip("no C++ compiler to emulate with")
+
+    def build(compilation: Compilation) -> Artifact:
+        return emulated(compilation).artifact
+
+    folder = tmp_path_factory.mktemp("gpu")
+    numerics = folder / "numerics"
+    numerics.mkdir()
+    module = benchmark()
+    for name in ("elman_network", "lru"):  # real and complex
+        module.prepare(name, numerics, build)
+    return folder
+
+
+def benchmark() -> Any:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import gpu_numerics
+    finally:
+        sys.path.pop(0)
+    return gpu_numerics
+
+
+def test_right_numbers_pass(prepared: Path) -> None:
+    found = run(prepared, "--host-only")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "2 models of the library, 0 ways" in found.stdout
+
+
+def test_wrong_numbers_fail(prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "numerics").mkdir()
+    for path in (prepared / "numerics").glob("elman*"):
+        (tmp_path / "numerics" / path.name).write_bytes(path.read_bytes())
+    with np.load(tmp_path / "numerics" / "elman_network.npz") as file:
+        arrays: dict[str, Any] = dict(file)
+    arrays["output y"] = arrays["output y"] * 1.001
+    np.savez(tmp_path / "numerics" / "elman_network.npz", **arrays)
+    found = run(tmp_path, "--host-only")
+    assert found.returncode == 1
+    assert "WRONG elman_network (arrays): y differs by" in found.stdout
+
+
+def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
+    found = run(tmp_path)
+    assert found.returncode == 4
+    assert "no GPU" in found.stderr
+
+
+def test_what_hangs_or_breaks_takes_nobody_along(tmp_path: Path) -> None:
+    script = tmp_path / "items.py"
+    script.write_text(
+        f"""
+import os, sys, time
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+from gpu_workers import Workers
+
+def work(item):
+    if item == "hangs":
+        time.sleep(1000)
+    if item == "dies":
+        os._exit(9)
+    return f"{{item}} by {{os.getpid()}}", item != "breaks"
+
+if __name__ == "__main__":
+    for item, result in Workers(work, 5.0).each(["a", "hangs", "dies", "breaks", "b", "c"]):
+        print(f"{{item}}: {{result}}")
+"""
+    )
+    command = [sys.executable, str(script)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.partition(":")[0] for line in found] == ["a", "hangs", "dies", "breaks", "b", "c"]
+    assert "5 s" in found[1] and "with 9" in found[2]
+    breaks, b, c = (line.split()[-1] for line in found[3:])
+    assert breaks != b == c
