@@ -66,12 +66,14 @@ _SETTINGS: Mapping[str, Callable[[float], tuple[float, ...]]] = {
     "ScaledTanh": lambda a: (a, 1.0),
     **dict.fromkeys(("LeakyRelu", "ThresholdedRelu", "Elu", "clip"), lambda a: (a,)),
 }
+_TERMS = 3
+_PIECES = frozenset(("min", "max", "exp", "select", "div", "Relu", "Tanh"))
 ACTIVATIONS = frozenset((*PLAIN.values(), *(name for name, _ in _BODIES))) - {"clip"}
 
 
 def collapsed(form: Form) -> Form:
     """The form, as one factor if it is an activation function or ONNX's clip of something."""
-    if isinstance(form.single, Applied) and form.single.function in ACTIVATIONS:
+    if not _may_be_one(form):
         return form
     inner = dict.fromkeys(_inner(form))
     arguments = [form for form in inner if any(term.factors for term in form.terms)]
@@ -83,6 +85,17 @@ def collapsed(form: Form) -> Form:
                     settings = _SETTINGS[name](value) if name in _SETTINGS else ()
                     return Form.factor(Applied(name, (argument,), settings))
     return form
+
+
+def _may_be_one(form: Form) -> bool:
+    """Whether it is made of what bodies are made of, and is none of them yet."""
+    if isinstance(form.single, Applied) and form.single.function in ACTIVATIONS:
+        return False
+    return len(form.terms) <= _TERMS and all(
+        term.number is not None
+        and all(isinstance(f, Applied) and f.function in _PIECES for f in term.factors)
+        for term in form.terms
+    )
 
 
 def _inner(form: Form) -> Iterator[Form]:
