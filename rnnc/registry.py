@@ -27,11 +27,13 @@ _GROUP = "rnnc.backends"
 
 @dataclass(frozen=True, slots=True)
 class TargetDescription:
-    """One row of `rnnc targets`; `problem` says what is missing here, None if nothing."""
+    """One row of `rnnc targets`: `problem` says why nothing can be built for it here, `unfit` why
+    what is built cannot run here; None if it can."""
 
     name: str
     description: str
     problem: str | None
+    unfit: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class CpuBackend:
         from .library import find_compiler
         from .target import NAMED
 
-        rows = [TargetDescription("cpu", "this processor", _problem(find_compiler, None))]
+        rows = [TargetDescription("cpu", "this processor", _problem(find_compiler, None), None)]
         for name, target in NAMED.items():
             try:
                 problem = _problem(find_compiler, target.architecture)
@@ -40,7 +40,10 @@ class CpuBackend:
                 problem = error.diagnostics[0].message
             rows.append(
                 TargetDescription(
-                    f"cpu:{name}", f"{target}; int8 weights by {target.byte_products}", problem
+                    f"cpu:{name}",
+                    f"{target}; int8 weights by {target.byte_products}",
+                    problem,
+                    _unfit(target),
                 )
             )
         return rows
@@ -143,6 +146,21 @@ def _problem(find_compiler: object, architecture: str | None) -> str | None:
     except DiagnosticError as error:
         return error.diagnostics[0].message
     return None
+
+
+# What tells the levels of x86 from those below, of the names that the runtime knows.
+_LEVELS = {"x86-64-v3": ("avx2", "fma"), "x86-64-v4": ("avx512f", "avx512bw", "avx512dq")}
+
+
+def _unfit(target: CpuTarget) -> str | None:
+    """Why this processor cannot run code for a target. Without LLVM, which would be exact."""
+    from rnnc.runtime.processor import lacking, machine
+
+    if target.architecture != machine():
+        return f"this is {machine()}"
+    own = (name.removeprefix("+") for name in target.features)
+    missing = lacking([*_LEVELS.get(target.cpu, ()), *own])
+    return f"this processor lacks {', '.join(missing)}" if missing else None
 
 
 BACKEND: Backend = CpuBackend()

@@ -10,7 +10,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.plan.plan import Plan
 from rnnc.registry import Backend, Compare, TargetDescription, Trial
 
-from .nvcc import ARCHITECTURES, compile_cuda, find_nvcc
+from .nvcc import ARCHITECTURES, code_features, compile_cuda, find_nvcc
 
 if TYPE_CHECKING:
     from rnnc.passes.stream_steps import Refusal
@@ -37,9 +37,9 @@ class CudaBackend:
             find_nvcc()
         except DiagnosticError as error:
             problem = f"source only: {error.diagnostics[0].message}"
-        rows = [TargetDescription("cuda", "NVIDIA GPUs, from Ampere on", problem)]
+        rows = [TargetDescription("cuda", "NVIDIA GPUs, from Ampere on", problem, _unfit(None))]
         for name, description in ARCHITECTURES.items():
-            rows.append(TargetDescription(f"cuda:{name}", description, problem))
+            rows.append(TargetDescription(f"cuda:{name}", description, problem, _unfit(name)))
         return rows
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool = False) -> str | bytes:
@@ -109,6 +109,19 @@ def _for_cpus_only(what: str) -> DiagnosticError:
     message = f"a model for CUDA is a C++ file or a shared library, not {what}"
     hints = ("the source and the library:  --emit cu,so",)
     return DiagnosticError([Diagnostic("RNN701", message, hints=hints)])
+
+
+def _unfit(variant: str | None) -> str | None:
+    """Why no GPU of this machine runs what is made for a variant."""
+    from rnnc.runtime.cuda.gpus import capabilities, runs_on
+
+    found = capabilities()
+    if isinstance(found, str):
+        return found
+    features = code_features(architectures(variant))
+    if any(runs_on(feature, gpu) for feature in features for gpu in found):
+        return None
+    return "its GPU is " + ", ".join(f"sm_{major}{minor}" for major, minor in found)
 
 
 def architectures(variant: str | None) -> tuple[str, ...]:

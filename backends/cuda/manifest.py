@@ -11,6 +11,7 @@ from rnnc.runtime.manifest import Manifest, TargetInfo
 
 from ..cpu.manifest import manifest as cpu_manifest
 from ..cpu.target import host
+from .nvcc import code_features
 from .tiles import LANES
 
 
@@ -19,6 +20,5 @@ def manifest(plan: Plan, architectures: tuple[str, ...], origin: Origin) -> Mani
     make are stored as others."""
     dense = with_masks(plan, ())
     made = cpu_manifest(dense, replace(host(), vector_bytes=4 * LANES), origin)
-    latest = architectures[-1].replace("sm_", "compute_")  # its PTX serves later ones
-    target = TargetInfo(CUDA, ",".join(architectures), (*architectures, latest))
+    target = TargetInfo(CUDA, ",".join(architectures), code_features(architectures))
     return replace(made, target=target)

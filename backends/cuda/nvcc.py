@@ -13,6 +13,11 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError
 ARCHITECTURES = {"sm_80": "Ampere: A100", "sm_90": "Hopper: H100, H200"}
 
 
+def code_features(architectures: tuple[str, ...]) -> tuple[str, ...]:
+    """What a library holds: machine code for each (`sm_80`), PTX of the last (`compute_80`)."""
+    return (*architectures, architectures[-1].replace("sm_", "compute_"))
+
+
 def find_nvcc() -> str:
     """NVIDIA's compiler. Raises RNN702."""
     found = shutil.which("nvcc")

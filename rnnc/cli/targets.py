@@ -13,7 +13,7 @@ from rnnc.cli.session import Session
 @session_options
 @click.pass_obj
 def command(session: Session) -> int:
-    """List what can be compiled for on this machine, and what is missing for the rest."""
+    """List what can be compiled for, and what runs, on this machine, and what the rest lacks."""
     from rnnc.registry import backend_names, find_backend
 
     rows = []
@@ -22,6 +22,7 @@ def command(session: Session) -> int:
         backend, _ = find_backend(name)
         for target in backend.targets():
             usable += target.problem is None
-            rows.append((target.name, target.problem or "ready", target.description))
-    session.table(("TARGET", "STATE", "DESCRIPTION"), rows)
+            state = (target.problem or "ready", target.unfit or "ready")
+            rows.append((target.name, *state, target.description))
+    session.table(("TARGET", "BUILDS", "RUNS", "DESCRIPTION"), rows)
     return OK if usable else MISSING_TOOL

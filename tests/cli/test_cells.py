@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rnnc.registry import find_backend
+from rnnc.runtime.cuda.gpus import capabilities
 from tests.cli.conftest import Rnnc
 
 CELLS = Path(str(files("rnnc.cells")))
@@ -45,3 +46,14 @@ def test_targets_are_those_of_the_backends(rnnc: Rnnc) -> None:
     known = [target.name for backend in backends for target in backend.targets()]
     assert (result.code, listed) == (0, known)
     assert listed[0] == "cpu"
+
+
+def test_what_can_be_built_may_not_run(rnnc: Rnnc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnc.runtime.cuda.gpus.capabilities", lambda: [(8, 6)])
+    rows = {line.split()[0]: line for line in rnnc("targets").out.splitlines()}
+    assert "its GPU is sm_86" in rows["cuda:sm_90"]
+    assert "its GPU" not in rows["cuda"] and "its GPU" not in rows["cuda:sm_80"]
+
+
+def test_a_machine_without_a_driver() -> None:
+    assert capabilities("libno-such-driver.so") == "no NVIDIA driver"

@@ -20,6 +20,7 @@ from rnnc.arrays import read_arrays
 from rnnc.runtime.arguments import Arguments, Lengths, collect, error, in_range
 from rnnc.runtime.artifact import Artifact, unfit
 from rnnc.runtime.cuda.calls import Calls, Resources
+from rnnc.runtime.cuda.gpus import runs_on
 from rnnc.runtime.cuda.library import Library
 from rnnc.runtime.cuda.memory import Arena, Resident, placed
 from rnnc.runtime.cuda.packing import taken
@@ -63,7 +64,7 @@ class CudaModel(Model):
         if not 0 <= device < count:
             raise error("RNN751", f"there is no GPU {device}: this process sees {count}")
         capability = cuda.capability(device)
-        if not any(_runs_on(feature, capability) for feature in target.features):
+        if not any(runs_on(feature, capability) for feature in target.features):
             made = ", ".join(target.features)
             found = f"GPU {device} is sm_{capability[0]}{capability[1]}"
             raise unfit(self.manifest.model, f"for {made}; {found}", "compile it:  --target cuda")
@@ -273,13 +274,3 @@ def _by_point(spec: Prepared, array: Array) -> Points:
         tuple(i + lower for i, lower in zip(place, lowers, strict=True)): array[(*place, 0, ...)]
         for place in np.ndindex(*array.shape[: len(lowers)])
     }
-
-
-def _runs_on(feature: str, capability: tuple[int, int]) -> bool:
-    """Whether a GPU takes machine code (`sm_90`: its own generation) or PTX (`compute_90`: also
-    later ones)."""
-    kind, _, number = feature.partition("_")
-    major, minor = divmod(int(number), 10)
-    if kind == "sm":
-        return capability[0] == major and capability[1] >= minor
-    return capability >= (major, minor)
