@@ -4,7 +4,8 @@
 becomes
     a[t] = W[:, :X] @ x[t] + W[:, X:] @ r[t-1]
 
-Legal for a concatenation along the contracted axis. It lets the part that reads no state be
+Legal for a concatenation along the contracted axis; a stack of vectors that is made one vector is
+such a concatenation, too. It lets the part that reads no state be
 computed for all points at once, and no concatenation be stored.
 """
 
@@ -36,22 +37,38 @@ class SplitConcatProducts:
 def split(rewriter: Rewriter, product: Node) -> list[str]:
     """Rewrites one product; the ids of the products that this made."""
     left, right = product.operands
-    whole = rewriter[right.source]
-    values = point_of(whole, right.access)
-    if whole.op.name != "concat" or whole.op["axis"] != 0 or values is None:
-        return []
+    joined = parts(rewriter, right)
     width = rewriter[left.source].type.rank - 1
     terms: list[Node] = []
     offset = Poly()
-    for part in (moved(operand, values) for operand in whole.operands):
+    for part in joined:
         stop = offset + rewriter[part.source].type.shape[0]
         block = rewriter.derive(product, op("slice", axis=width, start=offset, stop=stop), (left,))
         columns = Operand(block.id, identity(product.domain))
         terms.append(rewriter.derive(product, op("matmul"), (columns, part)))
         offset = stop
+    if not terms:
+        return []
     total = terms[0]
     for term in terms[1:]:
         reads = tuple(Operand(node.id, identity(product.domain)) for node in (total, term))
         total = rewriter.derive(product, op("add"), reads)
     rewriter.put(replace(total, id=product.id))
     return [term.id for term in terms]
+
+
+def parts(rewriter: Rewriter, read: Operand) -> tuple[Operand, ...]:
+    """What stands one behind the other in a value, along its first axis; empty if that is one."""
+    whole = rewriter[read.source]
+    values = point_of(whole, read.access)
+    if values is None:
+        return ()
+    inside = tuple(moved(operand, values) for operand in whole.operands)
+    if whole.op.name == "concat" and whole.op["axis"] == 0:
+        return inside
+    if whole.op.name == "reshape" and whole.type.rank == 1:
+        stacked = rewriter[inside[0].source]
+        values = point_of(stacked, inside[0].access)
+        if stacked.op.name == "stack" and stacked.type.rank == 2 and values is not None:
+            return tuple(moved(operand, values) for operand in stacked.operands)
+    return ()
