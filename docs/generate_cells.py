@@ -5,9 +5,11 @@ python -m docs.generate_cells
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypedDict
 
 from docs.waves import panels, picture
 from rnnc import driver
@@ -21,6 +23,7 @@ from tests.oracles.cases import CASES
 DOCS = Path(__file__).parent
 PAGE = DOCS / "cells.md"
 PICTURES = DOCS / "cells"
+MEASURED = DOCS.parent / "benchmarks" / "cells.json"
 
 _HEAD = """\
 # The standard library
@@ -35,8 +38,14 @@ decide what waits for what (trees), the picture shows one point after another, a
 are brought together when the model runs. The critical path is the longest chain of evaluations,
 each of which waits for the one before.
 
-Times depend on the machine: the command under each model measures them there, and `make bench`
-compares with other frameworks.
+Times are those of `benchmarks/cells.py`: batch 1, one thread, the fastest call, on
+{machine}, {dates}. Beside each stands what the same
+kernels take one point of a recurrence after another (`--order sequential`), and the floor: what the
+machine needs at least for the matrix products, by their flops and by the weights that every wave
+reads. Where products are few the floor says little, and what is left out at run time (thoughts
+after the last, zeros of masks, of which one entry in ten is true) may lie below it. With one thread
+and one row a scan gains nothing; `benchmarks/scan.py` measures those. The command under each model
+measures it on your machine, and `make bench` compares with other frameworks.
 
 ## All sections
 
@@ -48,13 +57,33 @@ NumPy (`tests/cells/test_compiled.py`, the cases that are named).
 """
 
 
+class Measured(TypedDict):
+    """A row of benchmarks/cells.json."""
+
+    date: str
+    statics: dict[str, object]
+    extents: dict[str, int]
+    ms: float
+    sequential_ms: float
+    floor_ms: float
+
+
+def measured() -> tuple[str, dict[str, Measured]]:
+    """The machine, and a row for every architecture by name."""
+    found = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return found["machine"], found["rows"]
+
+
 def page() -> str:
     library = driver.standard_library()
-    parts = [_HEAD + "".join(f"{row}\n" for row in _rows())]
+    machine, times = measured()
+    days = sorted({row["date"] for row in times.values()})
+    head = _HEAD.format(machine=machine, dates=" to ".join(dict.fromkeys((days[0], days[-1]))))
+    parts = [head + "".join(f"{row}\n" for row in _rows())]
     for file, module in library.items():
         parts.append(f"## {file}\n")
         for definition in module.definitions:
-            parts += _definition(file, definition)
+            parts += _definition(file, definition, times.get(definition.name))
     return "\n".join(parts)
 
 
@@ -68,7 +97,7 @@ def _rows() -> Iterator[str]:
         yield f"| {mark} | {section.number}. {section.title} | {where} | {names} |"
 
 
-def _definition(file: str, definition: ast.Definition) -> Iterator[str]:
+def _definition(file: str, definition: ast.Definition, row: Measured | None) -> Iterator[str]:
     start, end = definition.span.line, definition.span.end_line
     link = f"../rnnc/cells/{file}.rnn#L{start}"
     kind = "model" if isinstance(definition, ast.Model) else "cell"
@@ -79,12 +108,15 @@ def _definition(file: str, definition: ast.Definition) -> Iterator[str]:
     path = critical_path(definition.docstring)
     if path is not None:
         yield f"Critical path: `{path}`\n"
+    if row is not None:
+        yield f"{_time(row)}\n"
     if isinstance(definition, ast.Model):
         if (PICTURES / f"{definition.name}.svg").is_file():
             yield f"![waves of {definition.name}](cells/{definition.name}.svg)\n"
-        sizes = ",".join(f"{name}={value}" for name, value in _sizes(definition).items())
-        given = f" -D {sizes}" if sizes else ""
-        yield f"`rnnc bench rnnc/cells/{file}.rnn --model {definition.name}{given}`\n"
+        parts = (("-D", row["statics"]), ("--extent", row["extents"])) if row is not None else ()
+        given = [f"{option} {_numbers(values, ',')}" for option, values in parts if values]
+        options = " ".join([f"--model {definition.name}", *given, "--threads 1"])
+        yield f"`rnnc bench rnnc/cells/{file}.rnn {options}`\n"
 
 
 def _prose(docstring: str | None, kind: str) -> str:
@@ -97,6 +129,19 @@ def _prose(docstring: str | None, kind: str) -> str:
     if source is not None:
         head = f"A {kind}: {_escaped(source.what)} *{source.paper}, {source.year}.*"
     return f"{head}\n\n{_escaped(body)}" if body else head
+
+
+def _time(row: Measured) -> str:
+    sizes = _numbers(row["statics"] | row["extents"], ", ")
+    gain = row["sequential_ms"] / row["ms"]
+    return (
+        f"Measured with {sizes}: **{row['ms']:.3g} ms** a call, {row['sequential_ms']:.3g} ms one "
+        f"point after another ({gain:.1f} times), floor {row['floor_ms']:.2g} ms"
+    )
+
+
+def _numbers(values: Mapping[str, object], between: str) -> str:
+    return between.join(f"{name}={value}" for name, value in values.items())
 
 
 def _escaped(text: str) -> str:

@@ -57,7 +57,9 @@ def command(
         bound = loaded.bind(random_parameters(graph, 0))
     arrays = random_inputs(graph, numbers, batch, 0)
     with session.progress("measuring"):
-        calls: Timing = time_calls(lambda: bound.run(arrays, threads=threads), seconds)
+        calls: Timing = time_calls(
+            lambda: bound.run(arrays, extents=numbers, threads=threads), seconds
+        )
     if as_json:
         report = {
             "model": graph.name,

@@ -63,7 +63,7 @@ def command(
         arrays = random_inputs(graph, numbers, batch, seed)
     with session.progress(f"compiling {source}"):
         bound = compilation.load().bind(values)
-    computed = bound.run(arrays, threads=threads)
+    computed = bound.run(arrays, extents=numbers, threads=threads)
     with session.progress("interpreting"):
         comparisons = compare(graph, numbers, arrays, values, computed, weights=request.weights)
     session.table(

@@ -230,6 +230,15 @@ def test_bench_reports_a_time(rnnc: Rnnc, elman: str) -> None:
     assert "median of" in result.out
 
 
+def test_extents_that_no_input_tells(rnnc: Rnnc, tmp_path: Path) -> None:
+    (tmp_path / "free.rnn").write_text(
+        "model free{H}:\n    dim t in 0..T\n    input h0: [H]\n"
+        "    output h[t] = 0.5 * h[t-1]\n    h[-1] = h0\n"
+    )
+    assert rnnc("verify", "free.rnn", "-D", "H=3", "--extent", "T=4").code == 0
+    assert rnnc("bench", "free.rnn", "-D", "H=3", "--seconds=0.01").code == 0
+
+
 def test_c_library(rnnc: Rnnc, elman: str, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
     given = ("compile", elman, *SIZES, "--emit", "c-library", "-o", "made/here")
     assert rnnc(*given, "--embed-weights", "params.npz").code == 0

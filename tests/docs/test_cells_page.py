@@ -12,6 +12,7 @@ import pytest
 from docs import generate_cells
 from docs.waves import panels, picture
 from rnnc import driver
+from rnnc.citation import critical_path
 from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request
 from tests.cells.sections import SECTIONS
@@ -36,6 +37,17 @@ def test_every_section_has_a_test_and_every_test_a_section() -> None:
     named = [name for section in SECTIONS for name in section.cases]
     assert all(section.cases for section in SECTIONS)
     assert {*named} == {param.id for param in COMPILED} == {case.name for case in CASES}
+
+
+def test_every_architecture_is_measured() -> None:
+    """By benchmarks/cells.py, whose rows are models, and cells that state a critical path."""
+    architectures = {
+        definition.name
+        for module in driver.standard_library().values()
+        for definition in module.definitions
+        if critical_path(definition.docstring) is not None
+    }
+    assert generate_cells.measured()[1].keys() == architectures
 
 
 def test_links_lead_somewhere() -> None:
