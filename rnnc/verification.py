@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnc.driver import Compilation
 from rnnc.ir.graph import Graph
 from rnnc.ir.interpreter import interpret
+from rnnc.ir.signature import param_points, stacked_path
+from rnnc.plan import expression as ex
 from rnnc.weights import WeightType
 
 Array = npt.NDArray[np.generic]
@@ -18,9 +21,10 @@ Array = npt.NDArray[np.generic]
 # units in the last place: this much more than the interpreter's own rounding is no mistake.
 _ROUNDING_FACTOR = 8.0
 _LAST_PLACES = 64.0
-# So many times what rounding the weights costs the interpreter: kernels round those that they pack,
-# after passes; errors of a part may be larger than those of all, of which some cancel each other.
-_TYPE_FACTOR = 4.0
+# So many times what rounding the weights costs the interpreter, which rounds what kernels round. In
+# int8 what they are multiplied with is rounded, too, and single precision takes some of that to the
+# other side of a tie.
+_TYPE_FACTORS: dict[WeightType, float] = {"bf16": 1.0, "int8": 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,14 @@ class Comparison:
         return self.difference <= self.allowed
 
 
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """What the interpreter computes in double precision with weights of this type."""
+
+    weights: WeightType
+    outputs: Mapping[str, Array]
+
+
 def compare(
     graph: Graph,
     extents: Mapping[str, int],
@@ -49,30 +61,80 @@ def compare(
     params: Mapping[str, Array],
     computed: Mapping[str, Array],
     lengths: Mapping[str, Array] | None = None,
-    weights: WeightType = "float32",
+    narrow: Narrow | None = None,
 ) -> tuple[Comparison, ...]:
     """One comparison for each output of the graph, in its order.
 
     The reference is the interpreter in double precision. How far its own single precision strays
-    from that says how much this model magnifies rounding. Weights of a narrower type than float32
-    may cost four times more what rounding them costs the interpreter, in double precision.
+    from that says how much this model magnifies rounding. What narrow weights cost comes on top.
     """
     exact = interpret(graph, extents, inputs, params, np.float64, lengths)
     rounded = interpret(graph, extents, inputs, params, np.float32, lengths)
     strayed = max((_largest(rounded[name], exact[name]) for name in exact), default=0.0)
-    narrow = exact
-    if weights != "float32":
-        narrow = interpret(graph, extents, inputs, params, np.float64, lengths, weights=weights)
+    costs = {
+        name: _TYPE_FACTORS[narrow.weights] * _largest(narrow.outputs[name], reference)
+        for name, reference in exact.items()
+        if narrow is not None
+    }
     axes = {output.name: len(output.domain.dims) + 1 for output in graph.outputs}
     return tuple(
         _comparison(
             name,
             computed[name],
             _by_parts(reference, axes[name]),
-            _ROUNDING_FACTOR * strayed + _TYPE_FACTOR * _largest(narrow[name], reference),
+            _ROUNDING_FACTOR * strayed + costs.get(name, 0.0),
         )
         for name, reference in exact.items()
     )
+
+
+def rounded(
+    compilation: Compilation,
+    extents: Mapping[str, int],
+    inputs: Mapping[str, Array],
+    params: Mapping[str, Array],
+    lengths: Mapping[str, Array] | None = None,
+) -> Narrow | None:
+    """The outputs of the graph that was planned, with weights rounded where kernels have them
+    packed; None where their type rounds nothing."""
+    plan, preparation = compilation.plan, compilation.divided.preparation
+    if plan.weights not in _TYPE_FACTORS:
+        return None
+    given = dict(params)
+    if preparation is not None:
+        made = interpret(preparation, {}, {}, _own(preparation, params), np.float32)
+        for output in preparation.outputs:  # of one row
+            given[output.name] = made[output.name].squeeze(len(output.domain.dims))
+    known = _own(compilation.completed, given)
+    packed = {
+        define.name
+        for kernel in plan.kernels
+        for define in kernel.defines
+        if isinstance(define.value, ex.Contract)
+    }
+    outputs = interpret(
+        compilation.completed,
+        extents,
+        inputs,
+        known,
+        np.float64,
+        lengths,
+        weights=plan.weights,
+        packed=packed,
+    )
+    return Narrow(plan.weights, outputs)
+
+
+def _own(graph: Graph, params: Mapping[str, Array]) -> dict[str, Array]:
+    """Those that the graph has, by the paths of points or of all of them; complex ones by parts
+    where it has them so."""
+    found: dict[str, Array] = {}
+    for path, (node, _) in param_points(graph, {}).items():
+        for name, axis in ((path, 0), (stacked_path(node), len(node.domain.dims))):
+            if name in params:
+                whole = node.type.dtype == "complex"
+                found[name] = params[name] if whole else _by_parts(params[name], axis)
+    return found
 
 
 def _by_parts(array: Array, axis: int) -> Array:

@@ -44,13 +44,13 @@ def command(
 
     Exits with 3 if an output differs by more than rounding explains. Extents are 7 unless given.
     Shown are the largest difference, that over the largest magnitude of the output, and what is
-    allowed: for narrow --weights, four times what rounding them costs the interpreter on top of
-    what single precision does.
+    allowed: for narrow --weights what rounding them costs the interpreter, for int8 twice that, on
+    top of what single precision does.
     """
     from rnnc.arrays import read_arrays
     from rnnc.cli.extents import extents_of, made_up_extents
     from rnnc.sampling import random_inputs, random_parameters
-    from rnnc.verification import compare
+    from rnnc.verification import compare, rounded
 
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
@@ -65,7 +65,8 @@ def command(
         bound = compilation.load().bind(values)
     computed = bound.run(arrays, extents=numbers, threads=threads)
     with session.progress("interpreting"):
-        comparisons = compare(graph, numbers, arrays, values, computed, weights=request.weights)
+        narrow = rounded(compilation, numbers, arrays, values)
+        comparisons = compare(graph, numbers, arrays, values, computed, narrow=narrow)
     session.table(
         ("OUTPUT", "SHAPE", "DIFFERENCE", "RELATIVE", "ALLOWED", ""),
         [

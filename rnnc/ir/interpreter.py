@@ -7,7 +7,7 @@ here: every row is evaluated with its own extents, every sequence between resets
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -44,6 +44,7 @@ def interpret(
     lengths: Mapping[str, Array] | None = None,
     resets: Array | None = None,
     weights: WeightType = "float32",
+    packed: Collection[str] | None = None,
 ) -> dict[str, Array]:
     """All outputs of the graph, by name, in the layout of `rnnc.ir.signature`.
 
@@ -53,8 +54,8 @@ def interpret(
     (`lstm.W`). `dtype` is the precision of real values. `lengths` gives each row its own extents,
     [B] by extent name; `resets` [T, B] is true where a step begins a new sequence. Outputs beyond
     a row's length are zero; an output without the reset dim is that of the row's last sequence.
-    `weights` is the type to which the weights of products are rounded first; "float32" leaves them
-    as they are.
+    `weights` is the type to which the weights of products are rounded first, of all or of the nodes
+    `packed`; "float32" leaves them as they are.
 
     Raises EvaluationError for arrays of a wrong shape and for indices out of their range.
     """
@@ -67,7 +68,7 @@ def interpret(
         for name, (kind, shape) in output_signature(graph, sizes, batch).items()
     }
     for sequence in row_sequences(batch, sizes, extent_names(graph), lengths, resets):
-        evaluation = _Evaluation(graph, sequence, arrays, values, dtype, rounding(weights))
+        evaluation = _Evaluation(graph, sequence, arrays, values, dtype, rounding(weights), packed)
         for output in graph.outputs:
             layout = Layout.of(output.domain, graph)
             follows_resets = any(extent is not None for extent in layout.extents)
@@ -95,6 +96,7 @@ class _Evaluation:
     params: Mapping[str, Mapping[Point, Array]]
     real: Real
     rounding: Rounding | None = None
+    packed: Collection[str] | None = None
     known: dict[Key, Array] = field(default_factory=dict)
 
     def value(self, key: Key) -> Array:
@@ -217,7 +219,8 @@ class _Evaluation:
             case "merge":
                 return self.merge_value(node, values)
         operands = [self.operand_value(node, *read) for read in self.active(node, values)]
-        if node.op.name == "matmul" and self.rounding is not None:
+        rounded = self.packed is None or node.id in self.packed
+        if node.op.name == "matmul" and self.rounding is not None and rounded:
             position = weight_position(self.graph, node)
             operands = operands if position is None else [*self.rounding(operands, position)]
         points = self.bound_points(node, values) if node.bound is not None else ()

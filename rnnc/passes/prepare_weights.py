@@ -246,8 +246,10 @@ def remainder(
     nodes: dict[str, Node] = {}
     for name, value in made.items():
         source = graph[name]
+        points = f"[{', '.join(value.domain.names)}]" if value.domain.names else ""
+        path = names[name] + points
         nodes[names[name]] = Node(
-            names[name], op("param", path=names[name], initial=""), (), value.domain,
+            names[name], op("param", path=path, initial=""), (), value.domain,
             replace(source.type, range=None), None, source.spans,
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ from rnnc.diagnostics import Source
 from rnnc.ir.signature import param_signature
 from rnnc.runtime.model import BoundModel
 from rnnc.verification import compare as judged
+from rnnc.verification import rounded
 from rnnc.weights import WeightType
 from tests.oracles.arrays import Array, Arrays
 from tests.oracles.case import Case
@@ -96,7 +97,8 @@ def test_narrow_weights(case: Case) -> None:
     inputs = single(case.draw_inputs(case.sizes, BATCH, seed=1))
     extents = {name: case.sizes[name] for name in case.extents}
     found = compiled.load().bind(params).run(inputs, extents=extents)
-    for comparison in judged(compiled.graph, extents, inputs, params, found, weights="bf16"):
+    narrow = rounded(compiled, extents, inputs, params)
+    for comparison in judged(compiled.graph, extents, inputs, params, found, narrow=narrow):
         assert comparison.agrees, comparison
 
 
