@@ -22,14 +22,15 @@ blocks of a residence runs the loop launch by launch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rnnc.placement import Home
-from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves, kernels_of
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves
 from rnnc.weights import MathType
 
 from ..tensorir.packing import PackLoop, Products, products
-from .divided import divided
+from .divided import constant_bounds, divided
+from .steps import phases_of
 from .tiles import BLOCK, COLUMNS, LANES, fragments
 
 _FLOAT = 4  # bytes
@@ -90,6 +91,10 @@ class Panels:
             total *= loop.upper - loop.lower
         return total
 
+    def owners(self, room: int) -> int:
+        """How many hold them all, with room for so many floats of each lane."""
+        return -(-self.count // (room // self.floats))
+
     @property
     def bytes(self) -> int:
         return self.count * self.floats * self.warps * LANES * _FLOAT
@@ -97,15 +102,21 @@ class Panels:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where the weights of one kernel are; on the chip, how many panels `each` owner has, and
-    where they begin in the shared memory of a block, in floats. `why` not on the chip."""
+    """Where the weights of one kernel are.
+
+    On the chip, the owners from `first` on have `each` panels, beginning at `start` in the
+    registers of a lane, or in the shared memory of a block, where each warp has `room` for so many
+    floats of each lane. `why` not on the chip.
+    """
 
     kernel: str
     home: Home
     bytes: int
     panels: Panels | None = None
+    first: int = 0
     each: int = 0
     start: int = 0
+    room: int = 0
     why: str = ""
 
     @property
@@ -115,12 +126,14 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Residence:
-    """How one loop stays on a chip: `blocks` of `threads` hold every weight once, with so many
-    bytes of `shared` memory each. Without blocks, no weights stay."""
+    """How one loop stays on a chip: `blocks` of `threads` hold every weight once, in so many
+    `registers` of a thread and bytes of `shared` memory of a block. Without blocks, no weights
+    stay."""
 
     variable: str
     threads: int
     blocks: int
+    registers: int
     shared: int
     kernels: tuple[Placed, ...]
 
@@ -135,49 +148,75 @@ def residences(plan: Plan, chip: Chip) -> tuple[Residence, ...]:
 
 
 def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
-    """Registers first, then shared memory, kernel after kernel."""
+    """Phase after phase, each in registers if there is room, else in shared memory.
+
+    The kernels of a phase run at once, so each has owners of its own; those of different phases
+    share them all.
+    """
     named = {buffer.name: buffer for buffer in plan.buffers}
-    registers, shared = chip.weights, chip.shared // _FLOAT
-    start = 0
+    tensor = plan.math != "float32"
+    owner = chip.warps if tensor else 1  # warps that share a panel
+    owners = chip.warps // owner  # of a block
+    registers = shared = blocks = 0
     placed: list[Placed] = []
-    blocks = 0
-    streamed = 0
-    for kernel in kernels_of((step,)):
-        found = products(kernel, named, LANES)
-        if found is None:
-            continue
-        tensor = plan.math != "float32"
-        floats = _fragments(found, plan.math, chip.warps) if tensor else _floats(found)
-        owner = chip.warps if tensor else 1  # warps that share a panel
-        panels = panels_of(kernel, found, floats, owner)
-        if isinstance(panels, str):
-            weights = floats * owner * LANES * columns(kernel, owner) * _FLOAT
-            placed.append(Placed(kernel.name, "cache", weights, why=panels))
-            streamed += weights
-            continue
-        owners = chip.warps // owner  # of a block
-        each = -(-panels.count // (chip.processors * owners))
-        own = each * panels.floats
-        block = own * LANES * chip.warps
-        if own <= registers:
-            registers -= own
-            placed.append(Placed(kernel.name, "registers", panels.bytes, panels, each))
-        elif start + block <= shared:
-            placed.append(Placed(kernel.name, "shared", panels.bytes, panels, each, start))
-            start += block
-        else:
-            why = f"{own} registers of a thread, or {block * _FLOAT} bytes of shared memory"
-            placed.append(Placed(kernel.name, "cache", panels.bytes, why=f"it would take {why}"))
-            streamed += panels.bytes
-            continue
-        blocks = max(blocks, -(-panels.count // (each * owners)))
-    if streamed > chip.cache:
-        placed = [
-            Placed(one.kernel, "memory", one.bytes, why=one.why) if one.home == "cache" else one
-            for one in placed
-        ]
+    for phase in phases_of((step,)):
+        candidates: list[tuple[Kernel, Panels]] = []
+        for kernel in phase.kernels:
+            found = products(kernel, named, LANES)
+            if found is None:
+                continue
+            floats = _fragments(found, plan.math, owner) if tensor else _floats(found)
+            panels = panels_of(kernel, found, floats, owner)
+            if isinstance(panels, str):
+                weights = floats * owner * LANES * columns(kernel, owner) * _FLOAT
+                placed.append(Placed(kernel.name, "cache", weights, why=panels))
+            else:
+                candidates.append((kernel, panels))
+        while candidates:
+            room = least_room([panels for _, panels in candidates], chip.processors * owners)
+            block = room * LANES * chip.warps
+            if registers + room <= chip.weights:
+                made = share("registers", candidates, room, registers)
+                registers += room
+            elif (shared + block) * _FLOAT <= chip.shared:
+                made = share("shared", candidates, room, shared)
+                shared += block
+            else:
+                largest = max(candidates, key=lambda one: one[1].bytes)
+                candidates.remove(largest)
+                why = f"{room} registers of a thread, or {block * _FLOAT} bytes of shared memory"
+                kernel, panels = largest
+                placed.append(Placed(kernel.name, "cache", panels.bytes, why=f"it takes {why}"))
+                continue
+            placed += made
+            used = sum(panels.owners(room) for _, panels in candidates)
+            blocks = max(blocks, -(-used // owners))
+            break
+    if sum(one.bytes for one in placed if one.home == "cache") > chip.cache:
+        placed = [replace(one, home="memory") if one.home == "cache" else one for one in placed]
     threads = chip.threads if blocks else BLOCK
-    return Residence(step.variable, threads, blocks, start * _FLOAT, tuple(placed))
+    return Residence(step.variable, threads, blocks, registers, shared * _FLOAT, tuple(placed))
+
+
+def least_room(panels: Sequence[Panels], owners: int) -> int:
+    """Floats of a lane with which so many owners hold all panels."""
+    room = max(own.floats for own in panels)
+    while sum(own.owners(room) for own in panels) > owners:
+        room += 1
+    return room
+
+
+def share(
+    home: Home, kernels: Sequence[tuple[Kernel, Panels]], room: int, start: int
+) -> list[Placed]:
+    """Owners for each kernel of a phase, one behind the other."""
+    first = 0
+    found: list[Placed] = []
+    for kernel, panels in kernels:
+        each = room // panels.floats
+        found.append(Placed(kernel.name, home, panels.bytes, panels, first, each, start, room))
+        first += panels.owners(room)
+    return found
 
 
 def panels_of(kernel: Kernel, found: Products, floats: int, warps: int) -> Panels | str:
@@ -189,8 +228,17 @@ def panels_of(kernel: Kernel, found: Products, floats: int, warps: int) -> Panel
                 known = loops.get(loop.name, loop)
                 lower, upper = max(known.lower, loop.lower), min(known.upper, loop.upper)
                 loops[loop.name] = PackLoop(loop.name, lower, upper)
+    for own in kernel.loops:
+        if own.name in loops:
+            known = loops[own.name]
+            begins, ends = constant_bounds(own)
+            lower = known.lower if begins is None else max(known.lower, begins)
+            upper = known.upper if ends is None else min(known.upper, ends)
+            loops[own.name] = PackLoop(own.name, lower, max(lower, upper))
     shared = divided(kernel)
     exact = {loop.name for loop in shared.exact}
+    if not all(loop.lower < loop.upper for loop in loops.values()):
+        return "it has no points"
     if kernel.listed is not None:
         return "its points are known at run time only"
     if exact & set(loops):

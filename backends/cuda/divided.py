@@ -57,6 +57,16 @@ def has_one_point(loop: WaveLoop) -> bool:
     return any(upper - lower == one for lower in lowers for upper in uppers)
 
 
+def constant_bounds(loop: WaveLoop) -> tuple[int | None, int | None]:
+    """Where a loop begins at the earliest and ends at the latest, as far as numbers say."""
+    lowers = [poly.constant for poly in _polynomials(loop.lower, Maximum)]
+    uppers = [poly.constant for poly in _polynomials(loop.upper, Minimum)]
+    return (
+        max((value for value in lowers if value is not None), default=None),
+        min((value for value in uppers if value is not None), default=None),
+    )
+
+
 def _polynomials(value: Bound, chosen: type[Minimum | Maximum]) -> list[Poly]:
     """Those of which a lower bound is the maximum, or an upper one the minimum."""
     match value:

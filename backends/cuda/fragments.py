@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Fragments:
-    """The weights of one kernel, in registers or in the shared memory of `warp`'s block."""
+    """The weights of one kernel, in `memory`: registers, or the shared memory of `warp`'s block."""
 
     def __init__(
         self,
@@ -41,21 +41,19 @@ class Fragments:
         found: Products,
         placed: Placed,
         warp: Expr,
-        shared: Buffer,
+        memory: Buffer,
         math: MathType,
     ) -> None:
         assert placed.panels is not None
         self.b, self.layout, self.kernel, self.found, self.math = b, layout, kernel, found, math
-        self.each, self.panels, self.shared = placed.each, placed.panels, shared
+        self.each, self.panels, self.memory = placed.each, placed.panels, memory
         self.warps = b.block_size // LANES
-        self.block = b.let(quotient(warp, self.warps), "block")
-        own = self.each * self.panels.floats
+        self.block = b.let(quotient(warp, self.warps) - int64(placed.first), "block")
         self.stride = 1 if placed.home == "registers" else LANES
         if self.stride == 1:
-            self.memory, self.begin = b.local("fragments", own, layout.word.dtype), int64(0)
+            self.begin = int64(placed.start)
         else:
-            self.memory = shared
-            first = int64(placed.start) + remainder(warp, self.warps) * int64(own * LANES)
+            first = int64(placed.start) + remainder(warp, self.warps) * int64(placed.room * LANES)
             self.begin = b.let(first + remainder(b.thread, LANES), "fragments")
 
     def place(self, panel: int, number: int, position: int) -> Expr:
@@ -82,24 +80,33 @@ class Fragments:
         """Once, before the loop."""
         b = self.b
         for panel in range(self.each):
-            known = b.let(tirx.Min(self.number(panel), int64(self.panels.count - 1)), "known")
-            env, tile, column = self.point(known)
-            for number, step in enumerate(self.found.passes):
-                stride = len(step.slots) * self.found.columns
-                for position, factor in enumerate(step.factors):
-                    start = weights_start(self.found, factor, self.layout.word, env, tile, stride)
-                    b.call(
-                        f"rnnc_hold<{self.kind(step, factor)}>",
-                        self.place(panel, number, position),
-                        address(self.layout.packs[factor.pack], start + column),
-                        int64(factor.depth),
-                        int64(self.found.columns),
-                        int64(stride),
-                    )
+            own = b.let(self.number(panel), "number")
+            with b.when(self.is_own(own)):
+                self.load_panel(panel, own)
+
+    def load_panel(self, panel: int, own: Expr) -> None:
+        env, tile, column = self.point(own)
+        for number, step in enumerate(self.found.passes):
+            stride = len(step.slots) * self.found.columns
+            for position, factor in enumerate(step.factors):
+                start = weights_start(self.found, factor, self.layout.word, env, tile, stride)
+                self.b.call(
+                    f"rnnc_hold<{self.kind(step, factor)}>",
+                    self.place(panel, number, position),
+                    address(self.layout.packs[factor.pack], start + column),
+                    int64(factor.depth),
+                    int64(self.found.columns),
+                    int64(stride),
+                )
 
     def number(self, panel: int) -> Expr:
         """Neighbouring blocks own neighbouring panels."""
         return self.block * int64(self.each) + int64(panel)
+
+    def is_own(self, number: Expr) -> Expr:
+        """Whether a panel of that number is this block's."""
+        last = tirx.LT(number, int64(self.panels.count))
+        return tirx.And(tirx.GE(self.block, int64(0)), last)
 
     def point(self, number: Expr) -> tuple[dict[str, Expr], Expr, Expr]:
         """The loops on which weights depend, the tile of packed weights and the column in it."""
@@ -133,7 +140,7 @@ class Held(TensorCores):
     def items(self) -> Iterator[Item]:
         b, weights = self.b, self.weights
         number = b.let(weights.number(self.panel), "number")
-        with b.when(tirx.LT(number, int64(weights.panels.count))):
+        with b.when(weights.is_own(number)):
             env, tile, column = weights.point(number)
             with b.when(self.points.has(env)):
                 rest = self.points.at(env)

@@ -25,9 +25,11 @@ from .divided import divided
 from .host import Grid, Host, c_bound
 from .kernels import KernelEmitter, Threads
 from .layout import Device, Parameter, declare, identifier
+from .meetings import table
 from .onchip import FEW_ROWS
-from .persistent import Persistent, are_rows_apart
+from .persistent import Persistent
 from .source import DeviceBuilder
+from .steps import are_rows_apart
 from .tiles import BLOCK, LANES, PLAIN_ROWS, tile
 from .tiles import ROWS as ROWS_OF_TILE
 from .used import buffers_of
@@ -52,6 +54,7 @@ class Launches:
     def __init__(self, plan: Plan, prefix: str, chip: Chip) -> None:
         self.plan, self.prefix, self.chip = plan, prefix, chip
         self.functions: list[Function] = []
+        self.tables: list[str] = []
         self.host = Host()
         self.ends = 0
         self.steps(plan.steps, Around())
@@ -86,6 +89,8 @@ class Launches:
         own = residence(step, self.plan, self.chip)
         made = Persistent(self.plan, name, step, self.ends, own)
         self.functions.append(made.function)
+        if made.neighbours is not None:
+            self.tables.append(table(name, made.neighbours))
         if own.blocks:
             apart = are_rows_apart(step, self.plan.buffers)
             rows = FEW_ROWS if self.plan.math == "float32" else ROWS_OF_TILE

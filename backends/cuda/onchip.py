@@ -35,7 +35,7 @@ FEW_ROWS = 2  # up to so many go one by one
 
 
 class Resident:
-    """The weights of one kernel, in registers or in the shared memory of `warp`'s block."""
+    """The weights of one kernel, in `memory`: registers, or the shared memory of `warp`'s block."""
 
     def __init__(
         self,
@@ -46,18 +46,19 @@ class Resident:
         placed: Placed,
         warp: Expr,
         lane: Expr,
-        shared: Buffer,
+        memory: Buffer,
     ) -> None:
         assert placed.panels is not None
         self.b, self.layout, self.kernel, self.found = b, layout, kernel, found
-        self.each, self.panels, self.warp, self.lane = placed.each, placed.panels, warp, lane
-        own = self.each * self.panels.floats
+        self.each, self.panels, self.lane = placed.each, placed.panels, lane
+        self.warp = b.let(warp - int64(placed.first), "own_warp")
+        self.memory = memory
         if placed.home == "registers":
-            self.memory, self.begin, self.stride = b.local("resident", own), int64(0), 1
+            self.begin, self.stride = int64(placed.start), 1
         else:
-            self.memory, self.stride = shared, LANES
+            self.stride = LANES
             block = remainder(warp, b.block_size // LANES)
-            begin = int64(placed.start) + block * int64(own * LANES) + lane
+            begin = int64(placed.start) + block * int64(placed.room * LANES) + lane
             self.begin = b.let(begin, "resident")
 
     # ---- weights ------------------------------------------------------------------------------
@@ -67,13 +68,13 @@ class Resident:
         b = self.b
         with b.unrolled(self.each, "panel") as panel:
             number = b.let(self.number(panel), "number")
-            known = b.let(tirx.Min(number, int64(self.panels.count - 1)), "known")
-            env, column = self.point(known)
-            start = 0
-            for step in self.found.passes:
-                for factor in step.factors:
-                    self.load_factor(factor, len(step.slots), env, column, panel, start)
-                    start += len(step.slots) * turns(factor)
+            with b.when(self.is_own(number)):
+                env, column = self.point(number)
+                start = 0
+                for step in self.found.passes:
+                    for factor in step.factors:
+                        self.load_factor(factor, len(step.slots), env, column, panel, start)
+                        start += len(step.slots) * turns(factor)
 
     def load_factor(
         self, factor: Factor, slots: int, env: Environment, column: Expr, panel: Expr, start: int
@@ -100,6 +101,11 @@ class Resident:
         """Neighbouring warps own neighbouring columns."""
         return self.warp * int64(self.each) + panel
 
+    def is_own(self, number: Expr) -> Expr:
+        """Whether a panel of that number is this warp's."""
+        last = tirx.LT(number, int64(self.panels.count))
+        return tirx.And(tirx.GE(self.warp, int64(0)), last)
+
     def element(self, panel: Expr, start: int, j: Expr, slots: int, slot: int) -> Expr:
         """Where a weight of this lane is."""
         own = panel * int64(self.panels.floats) + j * int64(slots) + int64(start + slot)
@@ -125,7 +131,7 @@ class Resident:
         repeat = b.unrolled if self.stride == 1 else b.times
         with repeat(self.each, "panel") as panel:
             number = b.let(self.number(panel), "number")
-            with b.when(tirx.LT(number, int64(self.panels.count))):
+            with b.when(self.is_own(number)):
                 env, column = self.point(number)
                 with b.when(points.has(env)):
                     rest = points.at(env)

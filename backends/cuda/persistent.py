@@ -11,7 +11,7 @@ share the rows among themselves, and only the blocks of a group meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tvm import tirx
 
@@ -38,8 +38,10 @@ from .capacity import Residence
 from .fragments import Fragments
 from .kernels import KernelEmitter, Threads
 from .layout import Device, declare
+from .meetings import neighbours
 from .onchip import Resident
 from .source import DeviceBuilder
+from .steps import are_rows_apart, tested
 from .tiles import LANES
 from .used import buffers_of
 
@@ -57,6 +59,7 @@ class Persistent:
     ) -> None:
         self.plan, self.step, self.ends, self.residence = plan, step, first_end, residence
         self.b = DeviceBuilder(name, residence.threads)
+        self.neighbours = neighbours(step, residence, plan) if residence.blocks else None
         kernels = tuple(kernels_of((step,)))
         buffers = {buffer.name: buffer for buffer in plan.buffers}
         used = {name for kernel in kernels for name in buffers_of(kernel)}
@@ -111,7 +114,8 @@ class Persistent:
         placed = [one for one in self.residence.kernels if one.is_resident]
         if not placed:
             return found
-        shared = b.shared()
+        registers, dtype = max(self.residence.registers, 1), self.device.layout.word.dtype
+        homes = {"registers": b.local("weights", registers, dtype), "shared": b.shared()}
         warp = b.let(quotient(self.number, LANES), "warp")
         math = self.plan.math
         lane = b.let(remainder(self.number, LANES), "lane")
@@ -123,9 +127,10 @@ class Persistent:
             assert made is not None
             layout = self.device.layout
             if math == "float32":
-                held = Resident(b, layout, kernel, made, own, warp, lane, shared)
+                held = Resident(b, layout, kernel, made, own, warp, lane, homes[own.home])
             else:
-                held = Fragments(b, layout, kernel, made, own, warp, shared, math)
+                home = homes[own.home]
+                held = Fragments(b, layout, kernel, made, own, warp, home, math)
             held.load()
             found[kernel.name] = held
         return found
@@ -158,8 +163,13 @@ class Persistent:
             emitter.emit(env)
 
     def meet(self) -> None:
-        """All threads of the group; what was written before is seen by all behind it."""
-        self.b.call("rnnc_meet", address(self.flags, 0), self.first_block, self.blocks)
+        """All threads of blocks that touch the same memory; what was written before is seen by all
+        behind it."""
+        flags = address(self.flags, 0)
+        if self.neighbours is None:
+            self.b.call("rnnc_meet", flags, self.first_block, self.blocks)
+        else:
+            self.b.call(f"{self.b.name}_meet", flags, self.first_block)
 
     def waves(self, waves: Waves, env: Environment) -> None:
         b = self.b
@@ -204,34 +214,3 @@ class Persistent:
             self.listing = sorter.listing(level)
             self.steps(levels.body, {**env, levels.variable: level})
         self.listing = outer
-
-
-def are_rows_apart(step: Waves | Levels, buffers: Sequence[Buffer]) -> bool:
-    """Whether no row of the batch has to wait for another."""
-    if any(isinstance(inner, Levels) or inner.until is not None for inner in loops_of((step,))):
-        return False
-    batched = {buffer.name for buffer in buffers if buffer.batched}
-    return all(
-        kernel.batched and {store.buffer for store in (*kernel.stores, *kernel.last)} <= batched
-        for kernel in kernels_of((step,))
-    )
-
-
-def loops_of(steps: Sequence[Step]) -> Iterator[Waves | Levels]:
-    """All loops, outermost first."""
-    for step in steps:
-        if not isinstance(step, Phase):
-            yield step
-            yield from loops_of(step.body)
-
-
-def tested(steps: Sequence[Step]) -> Iterator[str]:
-    """The buffers that steps touch outside kernels."""
-    for step in steps:
-        if isinstance(step, Waves):
-            if step.until is not None:
-                yield step.until.buffer
-            yield from tested(step.body)
-        elif isinstance(step, Levels):
-            yield from (step.level, step.points, step.rows, step.ends)
-            yield from tested(step.body)

@@ -54,8 +54,8 @@ static __device__ __forceinline__ float *rnnc_shared() {{
 }}
 #endif
 
-// All threads of neighbouring blocks meet: a flag for each block counts its meetings.
-static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t first, int64_t blocks) {{
+// A flag for each block counts its meetings. All its threads arrive; which meeting it is.
+static __device__ __forceinline__ int rnnc_arrive(int *flags) {{
   RNNC_SHARED(int, rnnc_next);
   __syncthreads();
   if (threadIdx.x == 0) {{
@@ -63,9 +63,27 @@ static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t first, int6
     rnnc_release(flags + blockIdx.x, rnnc_next);
   }}
   __syncthreads();
-  for (int64_t other = first + threadIdx.x; other < first + blocks; other += blockDim.x)
-    while (rnnc_acquire(flags + other) - rnnc_next < 0) {{
-    }}
+  return rnnc_next;
+}}
+static __device__ __forceinline__ void rnnc_wait(const int *flag, int next) {{
+  while (rnnc_acquire(flag) - next < 0) {{
+  }}
+}}
+
+// All threads of neighbouring blocks meet.
+static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t first, int64_t blocks) {{
+  const int next = rnnc_arrive(flags);
+  for (int64_t other = threadIdx.x; other < blocks; other += blockDim.x)
+    rnnc_wait(flags + first + other, next);
+  __syncthreads();
+}}
+
+// All threads of a block meet those of some others of its group, which begins with block `first`.
+static __device__ __forceinline__ void rnnc_meet_some(int *flags, int64_t first,
+                                                      const short *starts, const short *others) {{
+  const int next = rnnc_arrive(flags), block = (int)(blockIdx.x - first);
+  for (int number = starts[block] + threadIdx.x; number < starts[block + 1]; number += blockDim.x)
+    rnnc_wait(flags + first + others[number], next);
   __syncthreads();
 }}
 
@@ -195,6 +213,7 @@ def cuda_source(plan: Plan, chip: Chip) -> str:
     if plan.math != "float32":
         parts.append((files(__package__) / "tensor_cores.h").read_text())
     made = programs(plan, chip)
+    parts += [text for _, _, found in made for text in found.tables]
     parts.append(cuda_text([function for _, _, found in made for function in found.functions]))
     parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS))
     parts += [entry(name, own, found) for name, own, found in made]

@@ -22,6 +22,7 @@ from rnnc.runtime.cuda.model import CudaModel
 
 # Half as many processors as the emulator has room for blocks: two groups of blocks then share rows.
 SMALL = Chip("small", 3, 48 << 10, 1 << 20, threads=64, weights=64)
+NARROW = replace(SMALL, processors=6, threads=32)  # few columns a block
 ONLY_SHARED = replace(SMALL, weights=0)
 ONLY_CACHE = replace(SMALL, weights=0, shared=0)
 HEADERS = [Path(__file__).parent / name for name in ("emulator.h", "cudart.h")]

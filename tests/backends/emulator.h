@@ -155,7 +155,6 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
 }  // namespace emulator
 
 #define threadIdx emulator::thread_now
-#define blockDim (emulator::index{emulator::threads_of_block})
 #define blockIdx emulator::block_now
 #define blockDim emulator::index{emulator::threads_of_block}
 #define __syncthreads() emulator_syncthreads()

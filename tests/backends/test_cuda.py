@@ -20,7 +20,7 @@ from rnnc.diagnostics import DiagnosticError
 from rnnc.ir.signature import param_signature
 from rnnc.runtime.cuda.memory import Arena
 from rnnc.runtime.cuda.model import CudaBoundModel
-from tests.backends.emulation import ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
+from tests.backends.emulation import NARROW, ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
 from tests.cells.test_compiled import compare, compilation, single
 from tests.oracles.arrays import Array
 from tests.oracles.cases import CASES
@@ -35,6 +35,7 @@ EMULATED = [
     *(pytest.param(name, id=name) for name in _QUICK.split()),
     *(pytest.param(name, id=name, marks=pytest.mark.slow) for name in _SLOW.split()),
 ]
+MEET = "forward_3_w0_persistent_meet"  # of the wavefront over layers
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler to emulate with")
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 
@@ -101,11 +102,24 @@ def test_other_homes_of_weights(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @needs_compiler
+def test_layers_meet_those_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks 0 to 4 own layers 1 to 3 of the wavefront, block 5 layer 0."""
+    plan = compilation(NAMED["stacked_lstm"]).plan
+    assert "_starts[] = {0, 5, 11, 16, 21, 25, 28};" in cuda_source(plan, NARROW)
+    check("stacked_lstm", NARROW)
+    monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
+    check("stacked_lstm", NARROW)
+
+
+@needs_compiler
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(("(rnnc_acquire(flags + other) - rnnc_next < 0)", "(0)"), id="no flags"),
-        pytest.param(("  rnnc_meet((&(flags", "  if (0) rnnc_meet((&(flags"), id="no meeting"),
+        pytest.param(("while (rnnc_acquire(flag) - next < 0)", "while (0)"), id="no flags"),
+        pytest.param(
+            ("forward_3_w0_persistent_meet((&(flags[(int64_t)0])), first_block);", ";"),
+            id="no meeting",
+        ),
     ],
 )
 def test_what_is_left_out_is_noticed(
@@ -115,7 +129,7 @@ def test_what_is_left_out_is_noticed(
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "11")
     case = NAMED["stacked_lstm"]
     _, params = built("stacked_lstm")
-    bound = emulated(compilation(case), change).bind(params)
+    bound = emulated(compilation(case), change, NARROW).bind(params)
     with pytest.raises(AssertionError):
         compare(case, bound, params, case.sizes)
 
