@@ -251,6 +251,7 @@ def test_c_library(rnnc: Rnnc, elman: str, arrays: dict[str, np.ndarray], tmp_pa
     assert rnnc("compile", elman, *SIZES, "--embed-weights", "params.npz").code == 2
 
 
-def test_c_library_is_for_processors(rnnc: Rnnc, elman: str) -> None:
-    refused = rnnc("compile", elman, *SIZES, "--target", "cuda", "--emit", "c-library")
+@pytest.mark.parametrize("kind", ["c-library", "ort-op"])
+def test_c_libraries_are_for_processors(rnnc: Rnnc, elman: str, kind: str) -> None:
+    refused = rnnc("compile", elman, *SIZES, "--target", "cuda", "--emit", kind)
     assert "RNN701" in refused.err and "for CUDA" in refused.err

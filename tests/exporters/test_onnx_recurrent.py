@@ -122,6 +122,12 @@ WRITTEN = {
     z[t] = sigmoid(a_z[t] + c_z[t])
     h[t] = z[t] * h[t-1] + (1 - z[t]) * tanh(a_n[t] + c_n[t] * sigmoid(a_r[t] + c_r[t]))
 """,
+        # One gate is both: z is 1 - f, r is f.
+        """
+    param W, V: [H, X], U, R: [H, H]
+    f[t] = sigmoid(W @ x[t] + U @ h[t-1])
+    h[t] = (1 - f[t]) * h[t-1] + f[t] * tanh(V @ x[t] + R @ (f[t] * h[t-1]))
+""",
     ),
     "LSTM": (
         """
@@ -214,3 +220,23 @@ def test_both_directions_are_one_node_in_every_layer() -> None:
         graph = driver.Compilation(Source("tested.rnn", text), request).graph
         graph = driver.run_passes(graph, before_export())
         assert recurrent(export_onnx(graph, drawn(graph))) == ["LSTM"] * operators
+
+
+def test_unlike_directions_are_two_nodes() -> None:
+    text = """from lstm import lstm, peephole_lstm
+
+model tested{X=3, H=4}:
+    dim t in 0..T
+    input x[t]: [X]
+    h[t], c[t] = peephole_lstm{H}(x[t], h[t-1], c[t-1])
+    g[t], d[t] = lstm{H}(x[t], g[t+1], d[t+1])
+    output y[t] = h[t] + g[t]
+    output ends = c[T-1] + d[0]
+"""
+    graph = driver.Compilation(Source("tested.rnn", text), driver.Request()).graph
+    params = drawn(graph)
+    made = exported(text, params)
+    assert recurrent(made) == ["LSTM", "LSTM"]
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    for name, array in interpret(graph, {"T": 5}, {"x": x}, params).items():
+        assert_close(results(made, {"x": x})[name], array, np.float32, 5)

@@ -50,7 +50,7 @@ class Recurrent:
             self.axis == other.axis
             and self.loop.forward != other.loop.forward
             and (mine.operator, mine.hidden) == (its.operator, its.hidden)
-            and mine.inputs == its.inputs
+            and (mine.inputs, mine.arrays.keys()) == (its.inputs, its.arrays.keys())
             and mine.attributes == its.attributes
         )
 
