@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnc.analysis.orders import Order
     from rnnc.driver import StaticValue
     from rnnc.runtime.model import Model
-    from rnnc.weights import WeightType
+    from rnnc.weights import MathType, WeightType
 
 __all__ = ["Diagnostic", "DiagnosticError", "__version__", "compile", "load"]
 
@@ -35,6 +35,7 @@ def compile(
     order: Order = "auto",
     weights: WeightType = "float32",
     tuned: bool = True,
+    math: MathType = "float32",
 ) -> Model:
     """Compiles a model and loads it.
 
@@ -45,7 +46,8 @@ def compile(
     "wavefront" (layers too at the same time), or "sequential" (point by point, to compare with).
     `weights` is the type in which the weights of matrix products are stored: "bf16" halves what is
     read at each step, and costs accuracy. `bind` takes the same arrays and rounds them.
-    `tuned`: what `rnnc tune` has found on this machine is used.
+    `tuned`: what `rnnc tune` has found on this machine is used. `math` is the type in which the
+    tensor cores of a GPU multiply (docs/cuda.md).
 
     Raises DiagnosticError, with every mistake that was found.
     """
@@ -57,7 +59,7 @@ def compile(
     is_text = isinstance(source, str) and "\n" in source
     read = Source("<text>", str(source)) if is_text else driver.read_source(str(source))
     request = driver.Request(
-        model, dict(sizes or {}), dict(hints or {}), target, order, weights, tuned
+        model, dict(sizes or {}), dict(hints or {}), target, order, weights, tuned, math
     )
     return driver.Compilation(read, request).load()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 
@@ -19,7 +20,7 @@ from rnnc.torch.operators import call
 if TYPE_CHECKING:
     from rnnc.analysis.orders import Order
     from rnnc.driver import StaticValue
-    from rnnc.weights import WeightType
+    from rnnc.weights import MathType, WeightType
 
 Lengths = torch.Tensor | Mapping[str, torch.Tensor]
 
@@ -29,7 +30,8 @@ class Module(torch.nn.Module):
 
     `source` is a path or text of a spec, a finished library (`.rnnlib` or its folder; then neither
     the compiler nor TVM is needed), or what `rnnc.compile` and `rnnc.load` return. The options are
-    those of `rnnc.compile`. Parameters begin as the spec's initializers say, drawn by torch's
+    those of `rnnc.compile`. `.cuda()` and `.cpu()` move the parameters, and compile a spec anew for
+    where they are. Parameters begin as the spec's initializers say, drawn by torch's
     generator. Raises DiagnosticError, with every mistake that was found.
     """
 
@@ -43,23 +45,27 @@ class Module(torch.nn.Module):
         target: str = "cpu",
         order: Order = "auto",
         weights: WeightType = "float32",
+        math: MathType = "float32",
         batch_first: bool = False,
     ) -> None:
         super().__init__()
+        self._compile: partial[Model] | None = None  # for another kind of processor
         if isinstance(source, Model):
             compiled = source
         elif _is_library(source):
             compiled = rnnc.load(source)
         else:
-            compiled = rnnc.compile(
+            self._compile = partial(
+                rnnc.compile,
                 source,
                 model=model,
                 sizes=sizes,
                 hints=hints,
-                target=target,
                 order=order,
                 weights=weights,
+                math=math,
             )
+            compiled = self._compile(target=target)
         self.batch_first = batch_first
         self.network: Network = network(compiled)
         self.reset_parameters()
@@ -80,6 +86,19 @@ class Module(torch.nn.Module):
             place.register_parameter(name, parameter)
             self._owners[path] = place, name
 
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """What `.cuda()`, `.cpu()` and `.to()` do: kernels follow the parameters."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        places = {parameter.device.type for parameter in self.parameters()}
+        if len(places) == 1:
+            self.follow(*places)
+        return self
+
+    def follow(self, place: str) -> None:
+        """Compiles for the kind of device that parameters are on, where there was a spec."""
+        if place in ("cpu", "cuda") and place != self.network.place and self._compile is not None:
+            self.network = network(self._compile(target=place))
+
     def forward(
         self,
         *positional: torch.Tensor,
@@ -89,8 +108,8 @@ class Module(torch.nn.Module):
     ) -> dict[str, torch.Tensor]:
         """All outputs by name, for inputs by name or in the spec's order.
 
-        Axes and `lengths` are those of `rnnc.runtime.model.BoundModel.run`. Tensors are on the CPU,
-        float32 where the spec says real.
+        Axes and `lengths` are those of `rnnc.runtime.model.BoundModel.run`. Tensors are where the
+        parameters are, float32 where the spec says real.
         """
         names = self.network.inputs
         if len(positional) > len(names):

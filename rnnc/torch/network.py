@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
-from rnnc.runtime.artifact import Artifact
+from rnnc.runtime.artifact import CUDA, Artifact
 from rnnc.runtime.manifest import Manifest
-from rnnc.runtime.model import BoundModel, Model
+from rnnc.runtime.memory import Array
+from rnnc.runtime.model import BoundModel, Model, opened
 
 DTYPES = {"real": torch.float32, "int": torch.int32, "bool": torch.bool}
 _ANY_INT = (torch.int32, torch.int64, torch.int16, torch.int8, torch.uint8)
@@ -46,6 +48,7 @@ class Network:
         self.inputs = tuple(port.name for port in model.manifest.inputs)
         self.outputs = tuple(port.name for port in model.manifest.outputs)
         self.parameters = tuple(model.parameters)
+        self.place = "cuda" if model.manifest.target.triple == CUDA else "cpu"  # torch's names
         self._dtypes = {port.name: port.dtype for port in model.manifest.inputs}
         self._packed: MutableMapping[torch.Tensor, _Packed] = WeakIdKeyDictionary()
         self._alone = model.bind({}) if not self.parameters else None
@@ -73,15 +76,23 @@ class Network:
             return known.bound
         arrays = {}
         for path, parameter in zip(self.parameters, parameters, strict=True):
-            check_place(f"parameter '{path}'", parameter)
+            check_place(f"parameter '{path}'", parameter, self.place)
             if parameter.is_floating_point() and parameter.dtype != torch.float32:
                 raise _error("RNN724", f"parameter '{path}' holds {parameter.dtype}", _CONVERT)
-            arrays[path] = parameter.detach().numpy()
-        made = self.model.bind(arrays)
+            arrays[path] = parameter.detach().cpu().numpy()
+        made = self._bind(arrays, first.device)
         if not any(parameter.is_inference() for parameter in parameters):
             kept = tuple(parameter.detach() for parameter in parameters)
             self._packed[first] = _Packed(stamps, kept, made)
         return made
+
+    def _bind(self, arrays: Mapping[str, Array], device: torch.device) -> BoundModel:
+        if self.place == "cpu":
+            return self.model.bind(arrays)
+        from rnnc.runtime.cuda.model import CudaModel
+
+        assert isinstance(self.model, CudaModel)
+        return self.model.bind(arrays, device.index)
 
     def run(
         self,
@@ -93,26 +104,29 @@ class Network:
     ) -> list[torch.Tensor]:
         """The outputs in the manifest's order; see `rnnc.torch.operators.forward`."""
         for name, tensor in inputs.items():
-            check_place(f"input '{name}'", tensor)
+            check_place(f"input '{name}'", tensor, self.place)
             wanted = self._dtypes[name]
             if tensor.dtype not in _TAKEN[wanted]:
                 message = f"input '{name}' holds {tensor.dtype} but must hold {DTYPES[wanted]}"
                 raise _error("RNN733", message, _CONVERT)
-        arrays = {name: tensor.detach().numpy() for name, tensor in inputs.items()}
-        own = {
-            name: tensor.numpy()
-            for name, tensor in zip(self.manifest.extents, lengths, strict=True)
-            if tensor is not None
-        }
+        named = zip(self.manifest.extents, lengths, strict=True)
+        own = {name: tensor for name, tensor in named if tensor is not None}
         given = {n: e for n, e in zip(self.manifest.extents, extents, strict=True) if e >= 0}
-        found = self.bound(parameters).run(
+        bound = self.bound(parameters)
+        if self.place == "cuda" and inputs:
+            tensors: Mapping[str, Any] = inputs
+            shared = bound.run(tensors, lengths=own or None, extents=given, batch_first=batch_first)
+            made: Mapping[str, Any] = shared
+            return list(made.values())
+        arrays = {name: tensor.detach().numpy() for name, tensor in inputs.items()}
+        found = bound.run(
             arrays,
-            lengths=own or None,
+            lengths={name: tensor.cpu().numpy() for name, tensor in own.items()} or None,
             extents=given,
             threads=torch.get_num_threads(),
             batch_first=batch_first,
         )
-        return [torch.from_numpy(array) for array in found.values()]
+        return [torch.from_numpy(array).to(self.place) for array in found.values()]
 
 
 _NETWORKS: dict[str, Network] = {}
@@ -134,14 +148,15 @@ def find(key: str) -> Network:
 
 
 def _restored(artifact: Artifact) -> Network:
-    return network(Model(artifact))
+    return network(opened(artifact))
 
 
-def check_place(name: str, tensor: torch.Tensor) -> None:
-    """Raises RNN743 for a tensor that has no memory of this machine's, laid out in strides."""
-    if tensor.device.type != "cpu" or tensor.layout != torch.strided:
-        message = f"{name} is on {tensor.device} ({tensor.layout}); kernels run on the CPU"
-        raise _error("RNN743", message, "move it:  .cpu()")
+def check_place(name: str, tensor: torch.Tensor, place: str) -> None:
+    """Raises RNN743 for a tensor without memory of this kind of device, laid out in strides."""
+    if tensor.device.type != place or tensor.layout != torch.strided:
+        kernels = "CPU" if place == "cpu" else "GPU"
+        message = f"{name} is on {tensor.device} ({tensor.layout}); kernels run on the {kernels}"
+        raise _error("RNN743", message, f"move it:  .{place}()")
 
 
 def _error(code: str, message: str, *hints: str) -> DiagnosticError:

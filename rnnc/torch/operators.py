@@ -113,11 +113,13 @@ def _(
     extents: Sequence[int],
     batch_first: bool,
 ) -> list[torch.Tensor]:
-    manifest = find(key).manifest
-    shapes = output_shapes(manifest, _named(names, inputs), extents, batch_first)
+    known = find(key)
+    shapes = output_shapes(known.manifest, _named(names, inputs), extents, batch_first)
+    given = [*inputs, *parameters]
+    device = given[0].device if given else torch.device(known.place)
     return [
-        torch.empty(shape, dtype=DTYPES[port.dtype])
-        for port, shape in zip(manifest.outputs, shapes, strict=True)
+        torch.empty(shape, dtype=DTYPES[port.dtype], device=device)
+        for port, shape in zip(known.manifest.outputs, shapes, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+import rnnc
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request
 from rnnc.runtime.cuda import calls, model
 from rnnc.runtime.cuda.frameworks import Torch, framework_of
 from rnnc.runtime.cuda.model import CudaBoundModel, CudaModel
+from rnnc.torch import Module, network
 from tests.backends.emulation import compiler, emulated
 from tests.oracles.arrays import Array
 from tests.tolerance import assert_close
@@ -248,13 +251,8 @@ def test_frameworks_that_are_not_known() -> None:
     refused(lambda: framework_of({"x": OnGpu(np.zeros(1))}), "RNN733", "torch or CuPy")
 
 
-@pytest.mark.parametrize("requires_grad", [False, True])
-def test_tensors_of_torch(
-    bound: CudaBoundModel,
-    weights: Mapping[str, Array],
-    requires_grad: bool,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def torch_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's own memory stands for that of the GPU."""
 
     class OnHost(Torch):
@@ -267,12 +265,37 @@ def test_tensors_of_torch(
     monkeypatch.setattr(calls, "framework_of", lambda values: OnHost("cpu"))
     monkeypatch.setattr(calls, "gpu_of", gpu_of)
     monkeypatch.setattr(model, "gpu_of", gpu_of)
+
+
+@pytest.mark.usefixtures("torch_on_gpu")
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_tensors_of_torch(
+    bound: CudaBoundModel, weights: Mapping[str, Array], requires_grad: bool
+) -> None:
     given = inputs()
     x = torch.from_numpy(given["x"]).requires_grad_(requires_grad)
     word = torch.from_numpy(given["word"]).long()
     found = bound.run({"x": x, "word": word}, lengths=torch.tensor([T, 1]))
     assert isinstance(found["y"], torch.Tensor)
     agree(found, expected(weights, given, (T, 1)))
+
+
+@pytest.mark.usefixtures("torch_on_gpu")
+def test_modules(compiled: CudaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module follows its parameters; what it computes is torch's to see."""
+    given = {name: torch.from_numpy(array) for name, array in inputs().items()}
+    module = Module(SPEC, sizes={"X": X, "H": H, "V": V}).requires_grad_(False)
+    weights = {name: value.numpy() for name, value in module.state_dict().items()}
+    monkeypatch.setattr("rnnc.compile", lambda *_, **__: compiled)
+    module._compile = functools.partial(rnnc.compile)
+    module.follow("cuda")
+    assert module.network.place == "cuda"
+    refused(lambda: module(**given), "RNN743", "kernels run on the GPU")
+    monkeypatch.setattr(network, "check_place", lambda name, tensor, place: None)
+    wanted = expected(weights, inputs())
+    agree(module(**given), wanted)
+    agree(torch.compile(module, backend="eager", fullgraph=True)(**given), wanted)
+    agree(module(**given, lengths=torch.tensor([T, 2])), expected(weights, inputs(), (T, 2)))
 
 
 def test_arrays_of_the_host(bound: CudaBoundModel, weights: Mapping[str, Array]) -> None:
