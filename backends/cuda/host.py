@@ -101,7 +101,7 @@ class Host:
         """Sets `launched`: whether the whole grid can be resident."""
         given = ", ".join(argument(parameter) for parameter in parameters)
         sizes = f"{grid.threads}, {grid.shared}, {grid.blocks}, {grid.groups}"
-        self.line(f"launched = rnnc_launch_together({function}, {sizes}, stream, flags, {given});")
+        self.line(f"launched = rnnc_launch_together({function}, {sizes}, stream, {given});")
 
     def launch(self, function: str, items: str, parameters: Sequence[Parameter]) -> None:
         given = ", ".join(argument(parameter) for parameter in parameters)

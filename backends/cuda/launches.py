@@ -34,6 +34,7 @@ from .tiles import BLOCK, LANES, PLAIN_ROWS, tile
 from .tiles import ROWS as ROWS_OF_TILE
 from .used import buffers_of
 
+MOST_BLOCKS = 4096  # of a cooperative launch
 MANY = 1024  # blocks of a launch whose size only the device knows
 
 
@@ -56,7 +57,7 @@ class Launches:
         self.functions: list[Function] = []
         self.tables: list[str] = []
         self.host = Host()
-        self.ends = 0
+        self.ends = self.meetings = 0
         self.steps(plan.steps, Around())
 
     # ---- steps --------------------------------------------------------------------------------
@@ -100,6 +101,8 @@ class Launches:
             self.host.line("int64_t most = 1;")
             self.most(step)
             self.host.line(f"most = (most + {own.threads - 1}) / {own.threads};")
+        self.host.line(f"int *const flags = all_flags + {self.meetings * MOST_BLOCKS};")
+        self.meetings += 1
         given = (*made.device.parameters, Parameter("flags", "flags"))
         grid = Grid(own.threads, own.shared, max(own.blocks, 1), "most")
         self.host.launch_together(name, grid, given)

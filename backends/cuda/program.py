@@ -20,12 +20,10 @@ from ..tensorir.arguments import external, placement, size_positions
 from ..tensorir.packing import products
 from ..tensorir.tir import Function
 from .capacity import Chip
-from .launches import Launches
+from .launches import MOST_BLOCKS, Launches
 from .layout import identifier
 from .source import cuda_text
 from .tiles import BLOCK, LANES
-
-MOST_BLOCKS = 4096  # of a cooperative launch
 
 _HEAD = """\
 // Made by rnnc from the model '{model}'. One file: nvcc -shared -Xcompiler -fPIC makes a library
@@ -136,16 +134,18 @@ template <class... P>
 static bool rnnc_cooperate(void (*kernel)(P...), int64_t blocks, int threads, size_t shared,
                            cudaStream_t stream, P... given) {{
   void *pointers[] = {{&given...}};
-  return cudaLaunchCooperativeKernel((const void *)kernel, (unsigned)blocks, threads, pointers,
-                                     shared, stream) == cudaSuccess;
+  if (cudaLaunchCooperativeKernel((const void *)kernel, (unsigned)blocks, threads, pointers, shared,
+                                  stream) == cudaSuccess)
+    return true;
+  cudaGetLastError();  // what follows is launched in another way
+  return false;
 }}
 
 // One launch whose blocks are all resident, and can meet: as many groups of blocks as there is room
 // for, up to `groups`. False where the device has no room for one.
 template <class... P, class... A>
 static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int threads, size_t shared,
-                                 int64_t group, int64_t groups, cudaStream_t stream, void *flags,
-                                 A... given) {{
+                                 int64_t group, int64_t groups, cudaStream_t stream, A... given) {{
   int device = 0, cooperative = 0, processors = 0, resident = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&cooperative, cudaDevAttrCooperativeLaunch, device);
@@ -157,7 +157,6 @@ static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int threads, siz
   const int64_t room = smaller((int64_t)resident * processors, INT64_C({most}));
   const int64_t blocks = group * smaller(groups, room / group);
   if (!cooperative || blocks < 1) return false;
-  cudaMemsetAsync(flags, 0, blocks * sizeof(int), stream);
   return rnnc_cooperate(kernel, blocks, threads, shared, stream, blocks, (P)given...);
 }}
 #endif
@@ -184,10 +183,11 @@ extern "C" int32_t rnnc_{entry}(cudaStream_t stream, int32_t, void *const *point
   place_{entry}(sizes, offsets);
   char *const workspace = (char *)pointers[{workspace}];
   void *const ends = workspace + offsets[{states}];
-  int *const flags = (int *)(workspace + offsets[{states}] + {ends});
+  int *const all_flags = (int *)(workspace + offsets[{states}] + {ends});
   bool launched = false;
-  (void)flags, (void)launched;
+  (void)all_flags, (void)launched;
 {given}
+  if ({flags}) cudaMemsetAsync(all_flags, 0, {flags}, stream);
 {body}
   return (int32_t)cudaGetLastError();
 }}
@@ -271,7 +271,7 @@ def entry(name: str, plan: Plan, launches: Launches) -> str:
         ),
         states=len(states),
         ends=8 * launches.ends,
-        flags=4 * MOST_BLOCKS,
+        flags=4 * MOST_BLOCKS * launches.meetings,
         workspace=start,
         given="\n".join(given),
         body="\n".join(launches.host.lines),

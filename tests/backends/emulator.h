@@ -290,12 +290,10 @@ static void rnnc_launch(void (*kernel)(int64_t, P...), int64_t items, cudaStream
 
 template <class... P, class... A>
 static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int threads, size_t shared,
-                                 int64_t group, int64_t groups, cudaStream_t, void *flags,
-                                 A... given) {
+                                 int64_t group, int64_t groups, cudaStream_t, A... given) {
   if (std::getenv("RNNC_EMULATOR_ALONE")) return false;  // as on a device that cannot
   const int64_t blocks = group * std::min(groups, emulator_resident / group);
   if (blocks < 1) return false;
-  std::fill_n((int *)flags, blocks, 0);
   emulator::cooperate(blocks, threads, shared, [&] { kernel(blocks, (P)given...); });
   return true;
 }
