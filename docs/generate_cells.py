@@ -38,6 +38,10 @@ decide what waits for what (trees), the picture shows one point after another, a
 are brought together when the model runs. The critical path is the longest chain of evaluations,
 each of which waits for the one before.
 
+Equations, sections and appendices are numbered as in the arXiv version of the paper. The equations
+are tested against oracles written from them; the numbers are there to find them by, and have not
+been compared with the papers, which were not at hand.
+
 Times are those of `benchmarks/cells.py`: batch 1, one thread, the fastest call, on
 {machine}, {dates}. Beside each stands what the same
 kernels take one point of a recurrence after another (`--order sequential`), and the floor: what the
