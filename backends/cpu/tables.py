@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rnnc.runtime.manifest import Affine, Block, Manifest, Pack, ParameterSpec, Port, Prepared
 from rnnc.runtime.parameters import stacked_path, stacked_positions
@@ -29,7 +29,7 @@ def description(manifest: Manifest, streamed: Steps | None, embedded: str | None
     paths = [path for spec in manifest.parameters for path in spec.paths]
     slots = () if streamed is None else streamed.states
     lines = [
-        _table("rnnc_parameter", "parameters", parameters(manifest)),
+        *parameters(manifest),
         _table("rnnc_stored", "stored", stored(manifest)),
         _table("rnnc_pack", "packs", map(pack, packs.values())),
         _table("rnnc_state", "states", (_record((s.before, s.after, s.begin)) for s in slots)),
@@ -76,8 +76,26 @@ def program(made: Program, packs: Sequence[int], results: int) -> list[str]:
 # ---- parameters ---------------------------------------------------------------------------------
 
 
-def parameters(manifest: Manifest) -> Iterable[str]:
-    """One row for each path, in the order of the specs."""
+def parameters(manifest: Manifest) -> tuple[str, str]:
+    """One row for each path, in the order of the specs, behind the sizes that rows point to.
+
+    There may be thousands of paths: C compilers take long over an unnamed array for each.
+    """
+    starts: dict[tuple[int, ...], int] = {}
+    sizes: list[int] = []
+
+    def shape(found: tuple[int, ...]) -> str:
+        if found not in starts:
+            starts[found] = len(sizes)
+            sizes.extend(found)
+        return f"sizes + {starts[found]}" if found else "0"
+
+    rows = list(parameter_rows(manifest, shape))
+    return _table("int64_t", "sizes", map(str, sizes)), _table("rnnc_parameter", "parameters", rows)
+
+
+def parameter_rows(manifest: Manifest, shape: Callable[[tuple[int, ...]], str]) -> Iterable[str]:
+    """The rows; `shape` says where some sizes stand."""
     stacks = stacked_positions(manifest)
     for spec in manifest.parameters:
         for point, path in zip(spec.points, spec.paths, strict=True):
@@ -86,13 +104,13 @@ def parameters(manifest: Manifest) -> Iterable[str]:
             part = 0
             for index, (lower, upper) in zip(point, stacks[stack], strict=True):
                 part = part * (upper - lower) + index - lower
-            whole = [*sizes, *spec.shape]
+            whole = (*sizes, *spec.shape)
             yield _record(
                 [
                     c_text(path),
                     c_text(stack) if spec.dims else "0",
-                    *(part, math.prod(sizes), len(whole), _pointer("int64_t", whole)),
-                    *(_DTYPES[spec.dtype], len(spec.shape), _pointer("int64_t", spec.shape)),
+                    *(part, math.prod(sizes), len(whole), shape(whole)),
+                    *(_DTYPES[spec.dtype], len(spec.shape), shape(tuple(spec.shape))),
                     _record(_limits(spec, point)),
                 ]
             )
