@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 import pytest
 
 from benchmarks.compile_time import Target, measure, targets
 from rnnc import driver
 from rnnc.diagnostics import DiagnosticError
+from rnnc.ir.poly import Poly, PolyLike
 
 # Layers that differ in their weights alone: one statement for all of them.
 _UNIFORM = """
@@ -35,6 +39,35 @@ def test_depth_adds_no_work(name: str) -> None:
         compilation = driver.Compilation(found.source, request)
         counts.append((len(compilation.completed), len(compilation.plan.kernels)))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("name", ["dilated.dilated", "clockwork.clockwork"])
+def test_layers_that_differ_add_what_they_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the layers are about twice the arithmetic on indices, not four times."""
+    count = 0
+    substitute = Poly.substitute
+
+    def counted(poly: Poly, values: Mapping[str, PolyLike]) -> Poly:
+        nonlocal count
+        count += 1
+        return substitute(poly, values)
+
+    monkeypatch.setattr(Poly, "substitute", counted)
+    counts = []
+    for layers in (16, 8):
+        count = 0
+        found = target(name, layers)
+        _ = driver.Compilation(found.source, driver.Request(found.model, found.statics)).plan
+        counts.append(count)
+    assert counts[0] < 2.8 * counts[1]
+
+
+@pytest.mark.slow
+def test_sixty_four_layers_that_differ() -> None:
+    found = target("dilated.dilated", 64)
+    start = time.process_time()
+    _ = driver.Compilation(found.source, driver.Request(found.model, found.statics)).plan
+    assert time.process_time() - start < MOST_SECONDS[64] / MARGIN  # all of it is Python
 
 
 @pytest.mark.slow

@@ -186,7 +186,8 @@ def _guards(piece: Piece, group: Group, groups: Sequence[Group], scope: ModelSco
     known = scope.session.sizes.known
 
     def met(group: Group) -> list[Domain]:
-        inside = [piece.guard.restrict(*a.bounds, *a.constraints) for a in group.atoms]
+        atoms = group.placed.at(piece.guard.fixed)
+        inside = [piece.guard.restrict(*a.bounds, *a.constraints) for a in atoms]
         return [guard for guard in inside if not is_empty(guard, known)]
 
     if not any(met(other) for other in groups if other is not group):

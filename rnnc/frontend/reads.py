@@ -123,8 +123,9 @@ def _group(
         return groups[0]
     known = context.sizes.known
     met: list[tuple[Group, tuple[Constraint, ...]]] = []
+    index = {name: Poly.of(place).substitute(region.fixed) for name, place in where.items()}
     for group in groups:
-        for atom in group.atoms:
+        for atom in group.placed.at(index):
             limits = tuple(c.substitute(where) for c in (*atom.bounds, *atom.constraints))
             if not is_empty(region.restrict(*limits), known):
                 met.append((group, limits))

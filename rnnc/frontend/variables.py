@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from rnnc.analysis.sets import Assumptions, is_empty, sample
@@ -47,13 +48,18 @@ class Piece:
     declaration: ast.Declaration | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Group:
     """The static points at which a field has one type."""
 
     atoms: tuple[Domain, ...]
     type: TensorType | None
     node: str = ""
+
+    @cached_property
+    def placed(self) -> Placed[str, Domain]:
+        """The atoms, by their static indices."""
+        return Placed((atom.fixed, atom) for atom in self.atoms)
 
 
 @dataclass(slots=True, eq=False)
