@@ -158,9 +158,8 @@ class Held(TensorCores):
         self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int, position: int
     ) -> None:
         weights = self.weights
-        aligned = "true" if self.is_aligned(factor) else "false"
         self.b.call(
-            f"rnnc_multiply_held<{weights.kind(step, factor)}, {aligned}>",
+            f"rnnc_multiply_held<{weights.kind(step, factor)}>",
             address(sums, 0),
             *self.vectors(factor, number, position),
             weights.place(self.panel, number, position),

@@ -125,6 +125,9 @@ def cuda_text(functions: Sequence[Function]) -> str:
     text = str(built.inspect_source("cuda"))
     text = text[text.index('extern "C" __global__') :]
     text = re.sub(r"^extern .*\);\n", "", text, flags=re.MULTILINE).strip() + "\n"
+    # Blocks that hold weights have a processor for themselves, all of its registers included.
+    others = rf"__launch_bounds__\((?!{BLOCK}\))(\d+)\)"
+    text = re.sub(others, r"__launch_bounds__(\1, 1)", text)
     return "".join(map(_plain_scalars, re.split(r"(?=^extern)", text, flags=re.MULTILINE)))
 
 

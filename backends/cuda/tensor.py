@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from tvm import tirx
 
-from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.weights import MathType
 
@@ -154,7 +153,7 @@ class TensorCores:
         start = start + item.column + (self.warp * int64(8) if own.across else int64(0))
         kind = f"{TYPES[self.kernel.math]}, {own.rows // ROWS}, {own.panels(step)}"
         b.call(
-            f"rnnc_multiply<{kind}, {'true' if self.is_aligned(factor) else 'false'}>",
+            f"rnnc_multiply<{kind}>",
             address(sums, 0),
             *self.vectors(factor, number, position),
             address(self.kernel.layout.packs[factor.pack], start),
@@ -170,14 +169,6 @@ class TensorCores:
         before = sum(len(step.factors) for step in self.found.passes[:number]) + position
         memory = self.kernel.layout.places[factor.vector.buffer].memory
         return address(memory, 0), address(self.starts, before * self.own.rows)
-
-    def is_aligned(self, factor: Factor) -> bool:
-        """Whether vectors begin at multiples of 16 bytes: rows of the plan's own buffers do."""
-        if self.kernel.layout.places[factor.vector.buffer].is_external:
-            return False
-        last = factor.vector.element[-1]
-        assert isinstance(last, Poly)
-        return all(c % 4 == 0 for _, c in (last - Poly.of(factor.contraction)).terms)
 
     def panels_before(self, number: int) -> int:
         return sum(self.own.panels(step) for step in self.found.passes[:number])

@@ -128,17 +128,22 @@ static __device__ __forceinline__ void rnnc_clear(float *sums) {
   for (int number = 0; number < COUNT; ++number) sums[number] = 0;
 }
 
+static __device__ __forceinline__ bool rnnc_is_aligned(const float *row) {
+  return (uintptr_t)row % 16 == 0;
+}
+
 // What this lane has of 16 rows, at words `word` and `word` + 1.
-template <class TYPE, bool ALIGNED>
+template <class TYPE>
 static __device__ __forceinline__ void rnnc_left(uint32_t (&left)[TYPE::parts][4],
-                                                 const float *const *rows, int word, int depth) {
+                                                 const float *const *rows, bool aligned, int word,
+                                                 int depth) {
   constexpr int group = TYPE::group;
   const bool whole = (word / 8 + 1) * 8 * group <= depth;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float *row = rows[half] + word * group;
     rnnc_floats<2 * group> values;
-    if (ALIGNED && whole) {
+    if (aligned && whole) {
       values = *(const rnnc_floats<2 * group> *)row;
     } else {
 #pragma unroll
@@ -157,9 +162,9 @@ static __device__ __forceinline__ void rnnc_left(uint32_t (&left)[TYPE::parts][4
 
 // One warp: 16 ROWS rows, each from x + starts[row] on, times 8 columns of each of PANELS panels
 // that are `apart` words apart. A step of k has `stride` words; this warp takes every `every`-th 8
-// of them from the `first` on. Beyond `depth` nothing is read, nor counted. ALIGNED: rows begin at
-// multiples of 16 bytes. sums: [row tile][panel][4].
-template <class TYPE, int ROWS, int PANELS, bool ALIGNED>
+// of them from the `first` on. Beyond `depth` nothing is read, nor counted.
+// sums: [row tile][panel][4].
+template <class TYPE, int ROWS, int PANELS>
 static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x,
                                                      const int64_t *starts,
                                                      const typename TYPE::weights *weights,
@@ -171,6 +176,9 @@ static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x
   const float *rows[2 * ROWS];
 #pragma unroll
   for (int number = 0; number < 2 * ROWS; ++number) rows[number] = x + starts[8 * number + own];
+  bool aligned = true;
+#pragma unroll
+  for (int number = 0; number < 2 * ROWS; ++number) aligned &= rnnc_is_aligned(rows[number]);
 #pragma unroll(ROWS > 1 ? 1 : 2)
   for (int step = (int)first; 8 * step < words; step += (int)every) {
     const int word = 8 * step + lane % 4 * 2;
@@ -191,7 +199,7 @@ static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x
 #pragma unroll
     for (int tile = 0; tile < ROWS; ++tile) {
       uint32_t left[parts][4];
-      rnnc_left<TYPE, ALIGNED>(left, rows + 2 * tile, word, (int)depth);
+      rnnc_left<TYPE>(left, rows + 2 * tile, aligned, word, (int)depth);
 #pragma unroll
       for (int panel = 0; panel < PANELS; ++panel)
         TYPE::multiply(sums + 4 * (tile * PANELS + panel), left, right[panel]);
@@ -221,7 +229,7 @@ static __device__ __forceinline__ void rnnc_hold(MEMORY *memory,
 }
 
 // As `rnnc_multiply`, 16 rows with the weights that a warp holds.
-template <class TYPE, int PANELS, int STEPS, int STRIDE, bool ALIGNED, class MEMORY>
+template <class TYPE, int PANELS, int STEPS, int STRIDE, class MEMORY>
 static __device__ __forceinline__ void rnnc_multiply_held(float *sums, const float *x,
                                                           const int64_t *starts,
                                                           const MEMORY *memory, int64_t depth) {
@@ -229,11 +237,12 @@ static __device__ __forceinline__ void rnnc_multiply_held(float *sums, const flo
   const typename TYPE::weights *held = (const typename TYPE::weights *)memory;
   const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
   const float *const rows[2] = {x + starts[lane / 4], x + starts[8 + lane / 4]};
+  const bool aligned = rnnc_is_aligned(rows[0]) && rnnc_is_aligned(rows[1]);
 #pragma unroll(STRIDE == 1 ? STEPS : 2)
   for (int turn = 0; turn < STEPS; ++turn) {
     const int word = 8 * (turn * warps + (int)threadIdx.x / 32) + lane % 4 * 2;
     uint32_t left[parts][4];
-    rnnc_left<TYPE, ALIGNED>(left, rows, word, (int)depth);
+    rnnc_left<TYPE>(left, rows, aligned, word, (int)depth);
 #pragma unroll
     for (int panel = 0; panel < PANELS; ++panel) {
       uint32_t right[parts][2];

@@ -18,9 +18,12 @@ from rnnc.backends.cuda.capacity import CHIPS as LARGE
 from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError, Source
-from rnnc.driver import Compilation, Request
+from rnnc.driver import Compilation, Request, standard_source
+from rnnc.ir.signature import param_signature
 from rnnc.weights import MathType
 from tests.backends.emulation import ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
+from tests.cells.test_compiled import compare, single
+from tests.oracles.cases import CASES
 from tests.oracles.running_error import Bounded, Floats, product
 
 # Odd sizes: neither rows nor columns nor k are whole tiles. Two tiles of rows in a wave.
@@ -108,6 +111,7 @@ PAIRS = [
     ("multiplicative", "3xtf32"),
     ("multiplicative", "tf32"),
 ]
+OTHER_KINDS = "recursive_nn dilated-gru clockwork ntm mdlstm_4way seq2seq_greedy"
 OTHERS = [(name, math) for name in CELLS for math in ("tf32", "3xtf32", "bf16", "fp16")]
 
 
@@ -124,7 +128,11 @@ def test_errors_are_those_of_the_type(
 ) -> None:
     """Never more than the type's own bound, and more than float32 would be wrong by."""
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
-    model = emulated(compiled(name, math), chip=CHIPS[math])
+    check(name, math)
+
+
+def check(name: str, math: MathType, change: tuple[str, str] | None = None) -> None:
+    model = emulated(compiled(name, math), change, CHIPS[math])
     random = np.random.default_rng(5)
     arrays = {
         path: (random.normal(size=spec.shape) / np.sqrt(spec.shape[-1])).astype("f")
@@ -140,6 +148,30 @@ def test_errors_are_those_of_the_type(
         assert np.all(off <= expected.error), f"step {step}"
         largest = max(largest, float((off / exact[step].error).max()))
     assert math == "3xtf32" or largest > 2, "nothing was rounded"
+
+
+@needs_compiler
+def test_a_barrier_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums are collected by other threads than those that multiply."""
+    monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
+    with pytest.raises(AssertionError, match="step 0"):
+        check("lstm", "bf16", ("    __syncthreads();", "    ;"))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "name",
+    ["grid_lstm_2d", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_KINDS.split())],
+)
+def test_every_kind_of_recurrence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3xtf32 is as exact as the tests of float32 ask for."""
+    monkeypatch.setenv("RNNC_EMULATOR_SEED", "5")
+    [case] = [case for case in CASES if case.name == name]
+    text = case.text or standard_source(case.file).text
+    request = Request(case.model, case.statics, target="cuda", math="3xtf32")
+    found = Compilation(Source(f"{case.file}.rnn", text), request)
+    params = single(case.draw_params(param_signature(found.graph, case.sizes)))
+    compare(case, emulated(found, chip=CHIPS["3xtf32"]).bind(params), params, case.sizes)
 
 
 def run(name: str, math: str, params: Params, x: Floats) -> list[Bounded]:
