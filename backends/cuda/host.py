@@ -93,6 +93,7 @@ class Host:
         """What is done where the launch at the end of the block before was not possible."""
         self.line("if (!launched) {")
         self._depth += 1
+        self.line("rnnc_apart = 1;")
         yield
         self._depth -= 1
         self.line("}")

@@ -111,6 +111,10 @@ static __device__ __forceinline__ float rnnc_of_lane(float value, int lane) {{
 """
 
 _HOST = """
+// Whether a grid could not be resident as a whole, so that its kernels were launched one by one.
+extern "C" {{
+int32_t rnnc_apart = 0;
+}}
 static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}
 static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
 static inline int64_t smaller(int64_t a, int64_t b) {{ return a < b ? a : b; }}

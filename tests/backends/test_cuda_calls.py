@@ -304,6 +304,23 @@ def test_arrays_of_the_host(bound: CudaBoundModel, weights: Mapping[str, Array])
     agree(bound(x=given["x"], word=given["word"], lengths=[1, T]), expected(weights, given, (1, T)))
 
 
+def test_a_gpu_that_cannot_launch_together(
+    bound: CudaBoundModel,
+    weights: Mapping[str, Array],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The same numbers, kernel by kernel, which the log says once."""
+    given = inputs()
+    bound.run(given)
+    assert not caplog.records
+    monkeypatch.setenv("RNNC_EMULATOR_ALONE", "1")
+    for _ in range(2):
+        agree(bound.run(given), expected(weights, given))
+    [record] = caplog.records
+    assert record.name == "rnnc" and "'network'" in record.getMessage()
+
+
 def test_gpus(compiled: CudaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = compiled.random_parameters(0)
     refused(lambda: compiled.bind(weights, device=1), "RNN751", "sees 1")

@@ -9,6 +9,7 @@ and `rnnc_prepare` likewise (backends/cuda/program.py).
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +17,13 @@ from tempfile import TemporaryDirectory
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 from rnnc.runtime.cuda.cudart import Cuda
 
+_LOG = logging.getLogger("rnnc")
+
 
 class Library:
-    """Never unloaded. Raises RNN713 where the system's loader refuses it."""
+    """Never unloaded; `name` is the model's. Raises RNN713 where the system's loader refuses it."""
 
-    def __init__(self, code: bytes, has_preparation: bool) -> None:
+    def __init__(self, code: bytes, name: str, has_preparation: bool) -> None:
         # The system loads libraries from files; once loaded, the file may go.
         try:
             with TemporaryDirectory(prefix="rnnc-") as folder:
@@ -28,20 +31,22 @@ class Library:
                 path.write_bytes(code)
                 self.functions = ctypes.CDLL(str(path))
             self.cuda = Cuda(self.functions)
-            self.forward = Entry(self.functions, "rnnc_forward")
-            self.prepare = Entry(self.functions, "rnnc_prepare") if has_preparation else None
+            self.forward = Entry(self.functions, name, "forward")
+            self.prepare = Entry(self.functions, name, "prepare") if has_preparation else None
         except (OSError, AttributeError) as error:
             raise _refused(error) from error
 
 
 class Entry:
-    """An entry point: `rnnc_NAME` and `rnnc_NAME_workspace` of a library."""
+    """An entry point of a model: `rnnc_NAME` and `rnnc_NAME_workspace` of its library."""
 
-    def __init__(self, library: ctypes.CDLL, name: str) -> None:
-        self._run = library[name]
+    def __init__(self, library: ctypes.CDLL, model: str, name: str) -> None:
+        self._model, self._said = model, False
+        self._apart = ctypes.c_int32.in_dll(library, "rnnc_apart")
+        self._run = library[f"rnnc_{name}"]
         self._run.restype = ctypes.c_int32
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
-        self._workspace = library[f"{name}_workspace"]
+        self._workspace = library[f"rnnc_{name}_workspace"]
         self._workspace.restype = ctypes.c_int64
         self._workspace.argtypes = [ctypes.c_void_p]
 
@@ -53,10 +58,25 @@ class Entry:
     def __call__(
         self, stream: int, pointers: Sequence[int], sizes: ctypes.Array[ctypes.c_int64]
     ) -> int:
-        """Launches it, on the current device; returns CUDA's error or 0."""
+        """Launches it, on the current device; returns CUDA's error or 0.
+
+        Says in the log, once, where a loop was launched kernel by kernel.
+        """
         given = (ctypes.c_void_p * len(pointers))(*pointers)
         code: int = self._run(stream, 0, given, sizes)
+        if self._apart.value:
+            self._apart.value = 0
+            self._say_apart()
         return code
+
+    def _say_apart(self) -> None:
+        if not self._said:
+            self._said = True
+            _LOG.warning(
+                "'%s' is launched kernel by kernel, which is slower: this GPU has no cooperative"
+                " launch, or no room for all blocks of a loop at once",
+                self._model,
+            )
 
 
 def _refused(error: Exception) -> DiagnosticError:

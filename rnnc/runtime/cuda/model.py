@@ -39,7 +39,9 @@ class CudaModel(Model):
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
-        self.code = Library(artifact.library, artifact.manifest.preparation is not None)
+        self.code = Library(
+            artifact.library, artifact.manifest.model, artifact.manifest.preparation is not None
+        )
         self.code.cuda.device_count()
 
     def bind(
