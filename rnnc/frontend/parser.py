@@ -12,7 +12,7 @@ from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer
 
 from rnnc.collector import paused
-from rnnc.diagnostics import DiagnosticSink, Source
+from rnnc.diagnostics import Diagnostic, DiagnosticSink, Source
 from rnnc.frontend import ast
 from rnnc.frontend.ast_builder import AstBuilder, FormError
 from rnnc.frontend.lexer import Chunk, Vocabulary, chunks_of
@@ -24,6 +24,16 @@ def parse(source: Source, sink: DiagnosticSink) -> ast.Module:
 
     The tree holds the definitions without errors; `Module.broken` names the others.
     """
+    tree, found = _parsed(source)
+    for diagnostic in found:
+        sink.report(diagnostic)
+    return tree
+
+
+@lru_cache(maxsize=64)  # a process that compiles many models imports the same cells in each
+def _parsed(source: Source) -> tuple[ast.Module, tuple[Diagnostic, ...]]:
+    """The tree, which nobody can change, and what is wrong."""
+    sink = DiagnosticSink()
     builder = AstBuilder(source)
     broken: list[str] = []
     in_error = False
@@ -34,7 +44,7 @@ def parse(source: Source, sink: DiagnosticSink) -> ast.Module:
         in_error = not _add(chunk, position == 0, builder, sink)
         if in_error:
             broken += _names(chunk)
-    return builder.module(tuple(broken))
+    return builder.module(tuple(broken)), tuple(sink.found)
 
 
 def lex(source: Source) -> list[Chunk]:
