@@ -53,7 +53,7 @@ int32_t {general}({arguments});
 int32_t rnnc_{entry}_work(int64_t *{work_sizes});
 
 /* Where each state buffer begins in the workspace; returns its size in bytes. */
-static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
+static int64_t rnnc_place_{entry}(const int64_t *sizes, int64_t *offsets) {{
 {names}
   int64_t end = 0;
 {places}
@@ -62,13 +62,13 @@ static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
 
 static int64_t rnnc_{entry}_workspace(const int64_t *sizes) {{
   int64_t offsets[{states} + 1];
-  return place_{entry}(sizes, offsets);
+  return rnnc_place_{entry}(sizes, offsets);
 }}
 
-static void run_{entry}(void *argument, int32_t task, int32_t num_tasks, void *barrier) {{
+static void rnnc_run_{entry}(void *argument, int32_t task, int32_t num_tasks, void *barrier) {{
   const call *c = argument;
   int64_t at[{states} + 1];
-  place_{entry}(c->sizes, at);
+  rnnc_place_{entry}(c->sizes, at);
   (c->sizes[{batch}] == 1 ? {single} : {general})(
       {passed});
 }}
@@ -79,9 +79,9 @@ static int32_t rnnc_{entry}(const rnnc_runtime *runtime, int32_t threads, void *
   int64_t work;
   rnnc_{entry}_work(&work{worked});
   if (runtime && threads > 1 && work >= rnnc_worth_a_thread)
-    runtime->parallel(run_{entry}, &c, threads);
+    runtime->parallel(rnnc_run_{entry}, &c, threads);
   else
-    run_{entry}(&c, 0, 1, 0);
+    rnnc_run_{entry}(&c, 0, 1, 0);
   return 0;
 }}
 """

@@ -11,7 +11,10 @@ from rnnc.ir.poly import Floor, Poly
 from rnnc.plan.plan import Buffer, Plan
 
 from .layout import BYTES, inner_shape, passed, volume
+from .reserved import KEYWORDS
 
+# What stands beside extents in the functions that use them.
+_LOCALS = frozenset(("sizes", "offsets", "end", "count", "larger", "floordiv"))
 _ALIGNMENT = 64
 _SLACK = 64  # bytes behind each state buffer: vectors may be read beyond its last element
 
@@ -72,8 +75,9 @@ def c_polynomial(poly: Poly) -> str:
 
 
 def c_extent(name: str) -> str:
-    """The variable of an extent in C, where names have no primes."""
-    return name.replace("'", "_prime")
+    """The variable of an extent in C, where names have no primes and some are taken."""
+    own = name.replace("'", "_prime")
+    return f"{own}_" if own in KEYWORDS | _LOCALS else own
 
 
 def c_atom(atom: str | Floor) -> str:
