@@ -153,6 +153,12 @@ def test_what_onnx_cannot_say_is_refused_with_its_place(message: str) -> None:
     assert found.span is not None
 
 
+def test_what_no_file_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnc.exporters.onnx.writer.LARGEST", 100)
+    with pytest.raises(DiagnosticError, match="less than 2 GB"):
+        exported("elman", "elman_network", X=3, H=4, Y=2)
+
+
 def test_names() -> None:
     assert {*QUICK} <= {case.name for case in CASES}
 

@@ -14,7 +14,6 @@ from rnnc.ir.graph import Graph, Node
 from rnnc.ir.poly import Poly
 from rnnc.ir.reads import value_operands
 from rnnc.ir.signature import Layout, concrete_path
-from rnnc.version import VERSION
 
 from .loops import Loop, bounds_of, box, components
 from .operators import COMBINERS, OPERATORS, joined, neutral, reduced, stacked
@@ -24,10 +23,7 @@ from .reads import cases, read_operand
 from .recurrent import emit_recurrent, find_recurrents
 from .scans import emit_scan, remember
 from .unroll import Unrolled, refused, unroll
-from .writer import NUMPY, Array, Axis, Value, Writer
-
-OPSET = 18
-IR_VERSION = 8  # the one that came with the opset
+from .writer import NUMPY, Array, Axis, Value, Writer, finished
 
 
 def export_onnx(graph: Graph, params: Mapping[str, Array], lengths: bool = False) -> Any:
@@ -78,13 +74,7 @@ class Export:
             outputs,
             list(self.writer.initializers.values()),
         )
-        return helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="rnnc",
-            producer_version=VERSION,
-        )
+        return finished(graph)
 
     def whole(self, value: Value, axes: Sequence[Axis], node: Node) -> str:
         """The array with all these axes and the batch, repeated where it does not vary."""

@@ -10,10 +10,8 @@ import numpy as np
 from rnnc.importers.onnx.graph import require_onnx
 from rnnc.runtime.manifest import DType, Manifest, Port
 from rnnc.runtime.operator import domain, free_extents, shape
-from rnnc.version import VERSION
 
-from .exporter import IR_VERSION, OPSET
-from .writer import Array
+from .writer import Array, finished
 
 _NUMPY: dict[DType, type[np.generic]] = {"real": np.float32, "int": np.int32, "bool": np.bool_}
 
@@ -61,13 +59,7 @@ def export_node(about: Manifest, params: Mapping[str, Array], lengths: bool = Fa
         [_info(onnx, port) for port in about.outputs],
         [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
-    return helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(domain(about), 1)],
-        ir_version=IR_VERSION,
-        producer_name="rnnc",
-        producer_version=VERSION,
-    )
+    return finished(graph, {domain(about): 1})
 
 
 def _info(onnx: Any, port: Port) -> Any:

@@ -6,8 +6,9 @@ it does not vary along is left out, so that most operators need no reshaping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ import numpy.typing as npt
 from rnnc.importers.onnx.graph import require_onnx
 from rnnc.ir.poly import Poly
 from rnnc.ir.types import DType
+from rnnc.version import VERSION
 
+from .unroll import refused
+
+OPSET = 18
+IR_VERSION = 8  # the one that came with the opset
+LARGEST = 2**31 - 2**20  # bytes of parameters; a file is a protobuf message, of less than 2 GB
 Array = npt.NDArray[np.generic]
 NUMPY: dict[DType, type[np.generic]] = {"bool": np.bool_, "int": np.int64, "real": np.float32}
 
@@ -210,3 +217,20 @@ def _names(node: Any) -> Iterator[str]:
         for inner in attribute.g.node:
             yield from _names(inner)
         yield from (value.name for value in attribute.g.output)
+
+
+def finished(graph: Any, domains: Mapping[str, int] = MappingProxyType({})) -> Any:
+    """The model of a graph, with the versions of other `domains`. Raises RNN604 if it is too large
+    for a file."""
+    size = sum(len(entry.raw_data) for entry in graph.initializer)
+    if size > LARGEST:
+        raise refused(f"an ONNX file has less than 2 GB, the parameters have {size / 1e9:.1f}")
+    helper = require_onnx().helper
+    versions = {"": OPSET, **domains}
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid(*version) for version in versions.items()],
+        ir_version=IR_VERSION,
+        producer_name="rnnc",
+        producer_version=VERSION,
+    )
