@@ -18,6 +18,7 @@ from ..tensorir.bodies import emit_body
 from ..tensorir.elements import Emitter, Lanes
 from ..tensorir.layout import Environment, Layout, bound, volume
 from ..tensorir.levels import Listing
+from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
 from ..tensorir.words import INT8, SPARSE, word
@@ -119,18 +120,10 @@ class KernelEmitter:
         kernel, b = self.kernel, self.b
         loops, flat, exact = self.divided()
         with ExitStack() as stack:
-            tested = list(kernel.constraints)
-            here: dict[str, Expr] = dict(env)
-            for loop in loops:
-                lower = bound(loop.lower, here)
-                if loop.exact:
-                    here[loop.name] = b.let(lower, loop.name)
-                else:
-                    upper = bound(loop.upper, here)
-                    here[loop.name] = stack.enter_context(b.loop(lower, upper, name=loop.name))
-            if tested:
+            here = enter(stack, b, loops, env)
+            if kernel.constraints:
                 probe = Emitter(b, self.layout, here, int64(0), None, {})
-                stack.enter_context(b.when(probe.holds(tuple(tested))))
+                stack.enter_context(b.when(probe.holds(kernel.constraints)))
             first, points = int64(0), int64(1)
             if flat is not None:
                 first = b.let(bound(flat.lower, here), "first")
