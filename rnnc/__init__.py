@@ -53,9 +53,10 @@ def compile(
     """
     from rnnc import driver
     from rnnc.diagnostics import Source
-    from rnnc.weights import check_weight_type
+    from rnnc.weights import check_math_type, check_weight_type
 
     check_weight_type(weights)
+    check_math_type(math)
     is_text = isinstance(source, str) and "\n" in source
     read = Source("<text>", str(source)) if is_text else driver.read_source(str(source))
     request = driver.Request(

@@ -26,6 +26,14 @@ PackType = WeightType | Literal["fp16"]
 BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2, "int8": 1, "sparse": 1}
 
 
+def check_math_type(name: str) -> None:
+    """Raises RNN705 for what is none."""
+    if name not in get_args(MathType):
+        message = f"products cannot be computed in '{name}'"
+        hints = (f"known: {', '.join(get_args(MathType))}",)
+        raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
+
+
 def check_weight_type(name: str) -> None:
     """Raises RNN705 for what is none."""
     if name not in BYTES:

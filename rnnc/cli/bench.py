@@ -12,6 +12,7 @@ from rnnc.cli.options import (
     call_options,
     extent_option,
     hint_option,
+    math_option,
     order_option,
     source_argument,
 )
@@ -26,7 +27,7 @@ _DEFAULT_EXTENT = 100
 @click.option("--batch", type=click.IntRange(0), default=1, show_default=True, help="Rows.")
 @click.option("--seconds", type=float, default=1.0, show_default=True, help="How long to measure.")
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
-@call_options(hint_option, order_option)
+@call_options(math_option, hint_option, order_option)
 @extent_option
 @session_options
 @click.pass_obj

@@ -9,7 +9,7 @@ import click
 
 from rnnc import driver
 from rnnc.cli.group import session_options
-from rnnc.cli.options import call_options, source_argument
+from rnnc.cli.options import call_options, math_option, source_argument
 from rnnc.cli.session import Session
 from rnnc.driver import Request
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), help="Outputs by name, an .npz file."
 )
 @click.option("--batch-first", is_flag=True, help="Arrays are [batch, T, ...] instead.")
-@call_options()
+@call_options(math_option)
 @session_options
 @click.pass_obj
 def command(

@@ -17,6 +17,7 @@ from rnnc.backends.cpu.backend import BACKEND as CPU
 from rnnc.backends.cuda.capacity import CHIPS as LARGE
 from rnnc.backends.cuda.program import cuda_source
 
+import rnnc
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request, standard_source
 from rnnc.ir.signature import param_signature
@@ -237,6 +238,12 @@ def test_machine_code_has_tensor_cores(math: MathType, architecture: str, tmp_pa
         assert not spilled[name], name
     for name in persistent:
         assert registers[name] <= MOST_REGISTERS, name
+
+
+def test_a_type_that_is_none() -> None:
+    with pytest.raises(DiagnosticError, match="fp8") as caught:
+        rnnc.compile(SPECS["lstm"], target="cuda", math="fp8")  # type: ignore[arg-type]
+    assert caught.value.diagnostics[0].code == "RNN705"
 
 
 def test_only_gpus_have_tensor_cores() -> None:
