@@ -207,17 +207,21 @@ def timed_row(torch: Any, folder: Path, row: Row, end: float) -> Iterator[dict[s
     """A line for each contender: milliseconds eagerly and as a graph, or why there are none."""
     import gpu_peers
 
+    import rnnc
+
     rnnc_calls: dict[str, Callable[[], Any]] = {}
     problems: dict[str, str] = {}
-    params: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     inputs = random_inputs(torch, row)
     for math in row.maths:
         try:
-            call, params = own_call(torch, folder, row, math, inputs)
-            rnnc_calls[f"rnnc {math}"] = call
+            model = rnnc.load(_library(folder, row, math))
+            arrays = arrays or model.random_parameters(1)
+            rnnc_calls[f"rnnc {math}"] = own_call(model.bind(arrays), inputs)
         except Exception as problem:
             problems[f"rnnc {math}"] = _short(problem)
     calls = dict(rnnc_calls)
+    params = {name: torch.from_numpy(array).to(DEVICE) for name, array in arrays.items()}
     for name, make in gpu_peers.peers(row).items():
         if time.time() > end:
             problems[name] = "no time was left"
@@ -230,17 +234,9 @@ def timed_row(torch: Any, folder: Path, row: Row, end: float) -> Iterator[dict[s
     yield from lines(torch, row, calls, problems, end)
 
 
-def own_call(
-    torch: Any, folder: Path, row: Row, math: str, inputs: dict[str, Any]
-) -> tuple[Callable[[], Any], dict[str, Any]]:
-    """A call of the compiled model, and its parameters on the GPU."""
-    import rnnc
-
-    model = rnnc.load(_library(folder, row, math))
-    arrays = model.random_parameters(1)
-    bound: Any = model.bind(arrays)
-    params = {name: torch.from_numpy(array).to(DEVICE) for name, array in arrays.items()}
-    return lambda: bound.run(inputs)["y"], params
+def own_call(bound: Any, inputs: dict[str, Any]) -> Callable[[], Any]:
+    """A call of a compiled model."""
+    return lambda: bound.run(inputs)["y"]
 
 
 def random_inputs(torch: Any, row: Row) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def _read_kinds(_: click.Context, __: click.Parameter, text: str | None) -> tupl
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Where to; several kinds are written beside each other, each with its own suffix.",
+    help="Where to; the suffix says the kind without --emit. Several kinds are written beside each"
+    " other, each with its own suffix.",
 )
 @click.option(
     "--embed-weights",
@@ -95,7 +96,7 @@ def command(
     library (header, .so, .a, pkg-config and CMake files) into the folder NAME.
     """
     asked = bool(kinds)
-    kinds = kinds or find_backend(request.target)[0].defaults
+    kinds = kinds or _named(output) or find_backend(request.target)[0].defaults
     if embedded is not None and "c-library" not in kinds:
         raise click.UsageError("--embed-weights goes with --emit c-library")
     with session.progress(f"compiling {source}"):
@@ -115,6 +116,13 @@ def command(
                     continue
                 write_bytes(path, made.encode() if isinstance(made, str) else made)
             session.say(f"wrote {path}")
+
+
+def _named(output: Path | None) -> tuple[str, ...]:
+    """The kind with the longest suffix that a path has, if there is one."""
+    name = "" if output is None else output.name
+    fitting = [kind for kind, suffix in _SUFFIXES.items() if suffix and name.endswith(suffix)]
+    return tuple(sorted(fitting, key=lambda kind: -len(_SUFFIXES[kind]))[:1])
 
 
 def _place(kind: str, output: Path | None, several: bool, asked: bool, source: str) -> Path | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request
 from rnnc.runtime.cuda import calls, model
 from rnnc.runtime.cuda.frameworks import Torch, framework_of
+from rnnc.runtime.cuda.library import loaded
 from rnnc.runtime.cuda.model import CudaBoundModel, CudaModel
 from rnnc.torch import Module, network
 from tests.backends.emulation import compiler, emulated
@@ -348,3 +351,21 @@ def refused(call: Any, code: str, text: str) -> None:
     [diagnostic] = caught.value.diagnostics
     assert diagnostic.code == code
     assert re.search(text, diagnostic.message)
+
+
+def test_cudas_runtime_of_a_package_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch's packages bring it along, where the system's loader does not look."""
+    folder = tmp_path / "site" / "nvidia" / "cu99" / "lib"
+    folder.mkdir(parents=True)
+    runtime, library, empty = folder / "libcudart.so.99", tmp_path / "model.so", tmp_path / "e.c"
+    empty.write_text("")
+    command = [str(compiler()), "-x", "c", str(empty), "-shared", "-o"]
+    subprocess.run([*command, str(runtime), f"-Wl,-soname,{runtime.name}"], check=True)
+    needed = ["-x", "none", "-Wl,--no-as-needed", str(runtime)]
+    subprocess.run([*command, str(library), *needed], check=True)
+    with pytest.raises(OSError, match=r"libcudart\.so\.99"):
+        loaded(library)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    loaded(library)

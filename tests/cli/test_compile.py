@@ -63,7 +63,7 @@ def test_several_kinds_are_files_beside_each_other(rnnc: Rnnc, elman: str, tmp_p
 
 
 def test_the_ir_is_accepted_as_input(rnnc: Rnnc, elman: str, tmp_path: Path) -> None:
-    assert rnnc("compile", elman, *SIZES, "--emit=ir", "-o", "a.rir").code == 0
+    assert rnnc("compile", elman, *SIZES, "-o", "a.rir").code == 0  # the suffix says it
     again = rnnc("compile", "a.rir", "--emit=ir")
     assert (again.code, again.out) == (0, (tmp_path / "a.rir").read_text())
     assert rnnc("verify", "a.rir").code == 0

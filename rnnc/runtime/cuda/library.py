@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +31,7 @@ class Library:
             with TemporaryDirectory(prefix="rnnc-") as folder:
                 path = Path(folder) / "model.so"
                 path.write_bytes(code)
-                self.functions = ctypes.CDLL(str(path))
+                self.functions = loaded(path)
             self.cuda = Cuda(self.functions)
             self.forward = Entry(self.functions, name, "forward")
             self.prepare = Entry(self.functions, name, "prepare") if has_preparation else None
@@ -77,6 +79,29 @@ class Entry:
                 " launch, or no room for all blocks of a loop at once",
                 self._model,
             )
+
+
+def loaded(path: Path) -> ctypes.CDLL:
+    """The library; CUDA's runtime, where the system's loader does not find it, is looked for where
+    Python packages and CUDA itself put it."""
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        name = re.match(r"libcudart\.so\.\d+", str(error))
+        for place in [] if name is None else _places(name[0]):
+            try:
+                ctypes.CDLL(str(place), ctypes.RTLD_GLOBAL)
+            except OSError:
+                continue
+            return ctypes.CDLL(str(path))
+        raise
+
+
+def _places(name: str) -> list[Path]:
+    """Where a library of CUDA's may be: of NVIDIA's packages, then of the toolkit."""
+    folders = [Path(folder) / "nvidia" for folder in sys.path]
+    found = [path for folder in folders for path in sorted(folder.glob(f"*/lib/{name}"))]
+    return [*found, *sorted(Path("/usr/local").glob(f"cuda*/lib*/{name}"))]
 
 
 def _refused(error: Exception) -> DiagnosticError:
