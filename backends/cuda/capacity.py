@@ -21,17 +21,17 @@ blocks of a residence runs the loop launch by launch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rnnc.placement import Home
-from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves
+from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Waves, kernels_of
 from rnnc.weights import MathType
 
 from ..tensorir.packing import PackLoop, Products, products
 from .divided import constant_bounds, divided
 from .steps import phases_of
-from .tiles import BLOCK, COLUMNS, LANES, fragments
+from .tiles import BLOCK, COLUMNS, LANES, fragments, tile
 
 _FLOAT = 4  # bytes
 
@@ -157,6 +157,7 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
     tensor = plan.math != "float32"
     owner = chip.warps if tensor else 1  # warps that share a panel
     owners = chip.warps // owner  # of a block
+    most_shared = chip.shared - (scratch(step, named, chip) if tensor else 0)
     registers = shared = blocks = 0
     placed: list[Placed] = []
     for phase in phases_of((step,)):
@@ -178,7 +179,7 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
             if registers + room <= chip.weights:
                 made = share("registers", candidates, room, registers)
                 registers += room
-            elif (shared + block) * _FLOAT <= chip.shared:
+            elif (shared + block) * _FLOAT <= most_shared:
                 made = share("shared", candidates, room, shared)
                 shared += block
             else:
@@ -217,6 +218,13 @@ def share(
         found.append(Placed(kernel.name, home, panels.bytes, panels, first, each, start, room))
         first += panels.owners(room)
     return found
+
+
+def scratch(step: Waves | Levels, buffers: Mapping[str, Buffer], chip: Chip) -> int:
+    """Bytes of shared memory that tensor cores need for their sums, kernel after kernel."""
+    made = (products(kernel, buffers, LANES) for kernel in kernels_of((step,)))
+    tiles = ((tile(found, chip.warps, False), found) for found in made if found is not None)
+    return max((own.memory(found) for own, found in tiles), default=0)
 
 
 def panels_of(kernel: Kernel, found: Products, floats: int, warps: int) -> Panels | str:

@@ -66,8 +66,12 @@ class Tile:
         """How many blocks share a column tile of the packed weights."""
         return found.columns // self.columns
 
+    def memory(self, found: Products) -> int:
+        """Bytes of shared memory."""
+        return self.sums(found) * _FLOAT + self.starts(found) * _OFFSET
+
     def fits(self, found: Products) -> bool:
-        return self.sums(found) * _FLOAT + self.starts(found) * _OFFSET <= _SHARED
+        return self.memory(found) <= _SHARED
 
 
 def fragments(depth: int, group: int, warps: int) -> int:

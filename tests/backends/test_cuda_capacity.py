@@ -39,3 +39,18 @@ def test_what_does_not_fit_is_read_in_each_wave() -> None:
 def test_the_smaller_of_several_chips_counts() -> None:
     both = smallest(("sm_80", "sm_90"))
     assert both == replace(CHIPS["sm_80"], name="A100 and H100")
+
+
+def test_sums_of_tensor_cores_need_shared_memory_too() -> None:
+    """A block cannot have more than 227 KiB, what the kernel declares itself included."""
+    sizes = {"X": 8, "H": 1280, "L": 1}
+    request = Request("stacked_lstm", sizes, target="cuda", math="tf32")
+    plan = Compilation(standard_source("stacked"), request).plan
+    chip = replace(CHIPS["sm_90"], weights=0, processors=264)
+    [one] = residences(plan, chip)
+    assert one.kernels[0].home == "shared"
+    sums = 4 * 8 * 4 * 16 * 8  # bytes, warps, gates, rows, columns
+    [barely] = residences(plan, replace(chip, shared=one.shared + sums))
+    assert barely.kernels[0].home == "cache"
+    [enough] = residences(plan, replace(chip, shared=one.shared + sums + 16 * 8))
+    assert enough.kernels[0].home == "shared"
