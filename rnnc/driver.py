@@ -226,12 +226,13 @@ class Compilation:
         from rnnc.passes.pipeline import completion, pipeline
         from rnnc.passes.stream_steps import Refusal, stream_steps
         from rnnc.plan.build import build_plan
+        from rnnc.plan.prepare import with_masks
         from rnnc.plan.stream import Stream
 
         def planned(graph: Graph) -> Plan:
             completed = run_passes(graph, (*pipeline(), *completion()))
             made = build_plan(completed, schedule(completed))
-            return replace(made, weights=self.request.weights)
+            return with_masks(replace(made, weights=self.request.weights), self.masked)
 
         steps = stream_steps(self.divided.main)
         if isinstance(steps, Refusal):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request
 from rnnc.ir.interpreter import interpret
+from rnnc.plan.stream import Stream
 from rnnc.runtime.manifest import Pack
 from rnnc.runtime.model import Model
 from tests.runtime.clibrary import called, compiled_library
@@ -77,6 +78,8 @@ def test_a_mask_in_the_spec_makes_its_weights_sparse() -> None:
     compilation = Compilation(Source("masked.rnn", MASKED), Request(None, {"X": 45, "H": 33}))
     model = compilation.load()
     assert sorted(pack.type for pack in model.manifest.packs) == ["float32", "sparse"]
+    assert isinstance(compilation.stream, Stream)
+    assert [b.masked for b in compilation.stream.step.buffers if "prepared" in b.name] == [True]
     x = np.random.default_rng(5).normal(size=(STEPS_OF_TIME, 2, 45)).astype("f")
     for density in (0.1, 1.0):
         params = parameters(45, 33, density)
