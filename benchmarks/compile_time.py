@@ -62,17 +62,18 @@ class Target:
     statics: Mapping[str, driver.StaticValue]
 
 
-def sources() -> Iterator[Source]:
+def sources() -> Iterator[tuple[Source, ast.Module]]:
     """The standard library and the texts of this file."""
-    for file in driver.standard_library():
-        yield driver.standard_source(file)
-    yield Source("deep.rnn", DEEP)
+    for file, module in driver.standard_library().items():
+        yield driver.standard_source(file), module
+    deep = Source("deep.rnn", DEEP)
+    yield deep, driver.parse(deep)
 
 
 def targets(layers: int, width: int) -> Iterator[Target]:
     """Every model of `sources`."""
-    for source in sources():
-        for definition in driver.parse(source).definitions:
+    for source, module in sources():
+        for definition in module.definitions:
             if not isinstance(definition, ast.Model):
                 continue
             statics: dict[str, driver.StaticValue] = {}

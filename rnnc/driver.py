@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rnnc.collector import paused
@@ -50,11 +51,12 @@ def standard_source(name: str) -> Source:
     return Source(str(entry), entry.read_text(encoding="utf-8"))
 
 
-def standard_library() -> dict[str, ast.Module]:
+@cache
+def standard_library() -> Mapping[str, ast.Module]:
     """Every file of the standard library, by the name under which it is imported, sorted."""
     names = sorted(entry.name for entry in files("rnnc.cells").iterdir())
     modules = [name.removesuffix(".rnn") for name in names if name.endswith(".rnn")]
-    return {name: parse(standard_source(name)) for name in modules}
+    return MappingProxyType({name: parse(standard_source(name)) for name in modules})
 
 
 # ---- what needs no sizes ----------------------------------------------------------------------

@@ -302,7 +302,7 @@ class Simulator:
                     own, whole = self.lengths[dim.extent][row], self.extents[dim.extent]
                     at = np.where(at >= own, at - own + whole, at)
                 at = np.clip(at, lower, upper - 1)
-            assert np.all((at >= lower) & (at < upper)), (buffer.name, dim.name, at, lower, upper)
+            assert ((at >= lower) & (at < upper)).all(), (buffer.name, dim.name, at, lower, upper)
             at = at - lower
             found.append(at if dim.slots is None else at % dim.slots)
         if buffer.batched:
@@ -312,7 +312,7 @@ class Simulator:
                 at = np.asarray(position.evaluate(env))  # type: ignore[arg-type]
             else:
                 at = self.value(position, env, local or {})
-            assert np.all((at >= 0) & (at < size)), (buffer.name, at, size)
+            assert ((at >= 0) & (at < size)).all(), (buffer.name, at, size)
             found.append(at)
         if buffer.batched or not store:
             return tuple(found)
