@@ -15,7 +15,8 @@ from rnnc.jax.call import Call, Extents
 from rnnc.jax.handler import registered
 from rnnc.jax.primitive import Array
 from rnnc.jax.weights import parameters
-from rnnc.runtime.arguments import only_extent
+from rnnc.runtime.arguments import error, only_extent
+from rnnc.runtime.artifact import CUDA
 from rnnc.runtime.model import Model
 from rnnc.runtime.threads import thread_count
 
@@ -57,6 +58,9 @@ class Function:
     parameters, inputs and outputs."""
 
     def __init__(self, model: Model, threads: int | None = None) -> None:
+        if model.manifest.target.triple == CUDA:
+            message = f"'{model.manifest.model}' runs on a GPU; rnnc.jax calls models of the CPU"
+            raise error("RNN743", message, "compile it for the CPU:  target='cpu'")
         registered()
         self.model = model
         self._threads = thread_count(threads)

@@ -307,6 +307,13 @@ def test_arrays_of_the_host(bound: CudaBoundModel, weights: Mapping[str, Array])
     agree(bound(x=given["x"], word=given["word"], lengths=[1, T]), expected(weights, given, (1, T)))
 
 
+def test_jax_calls_models_of_the_cpu(compiled: CudaModel) -> None:
+    pytest.importorskip("jax")
+    import rnnc.jax
+
+    refused(lambda: rnnc.jax.function(compiled), "RNN743", "runs on a GPU")
+
+
 def test_a_gpu_that_cannot_launch_together(
     bound: CudaBoundModel,
     weights: Mapping[str, Array],
