@@ -41,7 +41,7 @@ const char *cudaGetErrorString(int code) {
 int cudaMalloc(void **address, size_t size) {
   if ((int64_t)size > gpu::setting("RNNC_EMULATOR_MEMORY", INT64_MAX)) return 2;
   ++rnnc_test_counts.allocated;
-  *address = std::aligned_alloc(256, (size + 255) / 256 * 256);
+  *address = aligned_alloc(256, (size + 255) / 256 * 256);
   std::memset(*address, 0xFF, size);  // NaN: nothing is there by chance
   return 0;
 }

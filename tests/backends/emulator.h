@@ -2,6 +2,7 @@
 //
 // Each thread is a fiber of its own, which runs until it waits for others. RNNC_EMULATOR_SEED shuffles the order of all of them
 // (0: in order). A launch in which nobody gets on any more ends the process with code 3.
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -36,7 +37,8 @@ struct fiber {
   ucontext_t context;
   std::vector<char> stack;
   index thread, block;
-  bool done = false;
+  bool begun = false, done = false;
+  jmp_buf place;  // where it waits: jumping there calls no system, as swapcontext would
 };
 struct meeting {
   int arrived = 0, turn = 0;
@@ -53,7 +55,7 @@ struct block_state {
   std::map<std::string, std::vector<char>> shared;
 };
 
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static fiber *current;
 static std::vector<block_state> *blocks;
 static int threads_of_block;
@@ -63,8 +65,7 @@ static std::function<void()> body;
 static index thread_now, block_now;
 
 static inline void wait() {
-  fiber *own = current;
-  swapcontext(&own->context, &scheduler);
+  if (!_setjmp(current->place)) _longjmp(scheduler, 1);
 }
 static inline void *shared(const char *name, size_t size) {
   auto &memory = (*blocks)[current->block.x].shared[name];
@@ -90,11 +91,21 @@ static inline float of_lane(float value, int lane) {
   meet(own.met, 32);
   return value;
 }
+// A fiber's whole life: one launch after another.
 static inline void run() {
-  body();
-  current->done = true;
-  ++progress;
-  swapcontext(&current->context, &scheduler);
+  for (;;) {
+    body();
+    current->done = true;
+    ++progress;
+    wait();
+  }
+}
+// Runs a fiber until it waits or ends.
+__attribute__((noinline)) static void resume(fiber *own) {
+  if (_setjmp(scheduler)) return;
+  if (own->begun) _longjmp(own->place, 1);
+  own->begun = true;
+  setcontext(&own->context);
 }
 static inline std::mt19937 *shuffling() {
   const char *seed = std::getenv("RNNC_EMULATOR_SEED");
@@ -117,13 +128,13 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
     own.thread.x = number % threads;
     own.block.x = number / threads;
     own.done = false;
+    order.push_back(&own);
+    if (own.begun) continue;
     own.stack.resize(64 * 1024);
     getcontext(&own.context);
     own.context.uc_stack.ss_sp = own.stack.data();
     own.context.uc_stack.ss_size = own.stack.size();
-    own.context.uc_link = &scheduler;
     makecontext(&own.context, run, 0);
-    order.push_back(&own);
   }
   for (size_t left = order.size(); left;) {
     if (shuffling()) std::shuffle(order.begin(), order.end(), *shuffling());
@@ -144,7 +155,7 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
       current = own;
       thread_now = own->thread;
       block_now = own->block;
-      swapcontext(&scheduler, &own->context);
+      resume(own);
     }
     if (left && complete && progress == before) {
       std::fprintf(stderr, "emulator: all threads wait for each other\n");

@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rnnc.backends.cuda.backend import BACKEND
-from rnnc.backends.cuda.capacity import CHIPS, Chip
+from rnnc.backends.cuda.capacity import CHIPS, Chip, residence
+from rnnc.backends.cuda.meetings import neighbours
 from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError
+from rnnc.driver import Compilation
 from rnnc.ir.signature import param_signature
+from rnnc.plan.plan import Waves
 from rnnc.runtime.cuda.memory import Arena
 from rnnc.runtime.cuda.model import CudaBoundModel
 from tests.backends.emulation import NARROW, ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
@@ -55,10 +58,16 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @cache
+def planned(name: str) -> Compilation:
+    found = compilation(NAMED[name])
+    assert found.plan
+    return found
+
+
+@cache
 def built(name: str, chip: Chip = SMALL) -> tuple[CudaBoundModel, dict[str, Array]]:
     """A case on the emulator, with its parameters."""
-    case = NAMED[name]
-    compiled = compilation(case)
+    case, compiled = NAMED[name], planned(name)
     params = single(case.draw_params(param_signature(compiled.graph, case.sizes)))
     return emulated(compiled, chip=chip).bind(params), params
 
@@ -104,8 +113,11 @@ def test_other_homes_of_weights(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> 
 @needs_compiler
 def test_layers_meet_those_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks 0 to 4 own layers 1 to 3 of the wavefront, block 5 layer 0."""
-    plan = compilation(NAMED["stacked_lstm"]).plan
-    assert "_starts[] = {0, 5, 11, 16, 21, 25, 28};" in cuda_source(plan, NARROW)
+    plan = planned("stacked_lstm").plan
+    [loop] = [step for step in plan.steps if isinstance(step, Waves)]
+    found = neighbours(loop, residence(loop, plan, NARROW), plan)
+    assert found is not None
+    assert (found[0], found[4], found[5]) == ((0, 1, 2, 3, 5), (1, 2, 3, 4), (0, 1, 5))
     check("stacked_lstm", NARROW)
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
     check("stacked_lstm", NARROW)
@@ -129,7 +141,7 @@ def test_what_is_left_out_is_noticed(
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "11")
     case = NAMED["stacked_lstm"]
     _, params = built("stacked_lstm")
-    bound = emulated(compilation(case), change, NARROW).bind(params)
+    bound = emulated(planned("stacked_lstm"), change, NARROW).bind(params)
     with pytest.raises(AssertionError):
         compare(case, bound, params, case.sizes)
 
