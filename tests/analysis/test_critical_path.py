@@ -21,7 +21,8 @@ from tests.analysis.evaluations import Evaluations
 from tests.analysis.models import SIZES, specs
 
 # h[t] = a[t] * h[t-1] + b[t]: Blelloch 1990. Martin, Cundy 2018 (linear_recurrence); Bradbury et
-# al. 2016 (qrnn); Gu, Dao 2023 (mamba); Gu et al. 2022 (s4d).
+# al. 2016 (qrnn); Gu, Dao 2023 (mamba); Gu et al. 2022 (s4d). Of logarithms: Feng et al.
+# 2024.
 LINEAR = {
     "linear_recurrence",
     "qrnn",
@@ -30,6 +31,8 @@ LINEAR = {
     "selective_scan",
     "mamba",
     "s4d",
+    "mingru_log",
+    "minlstm_log",
 }
 
 # A recurrence waits for another one as a whole (docs/schedules.md). The first evaluation of this
