@@ -157,6 +157,7 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
     tensor = plan.math != "float32"
     owner = chip.warps if tensor else 1  # warps that share a panel
     owners = chip.warps // owner  # of a block
+    most = chip.processors * owners
     most_shared = chip.shared - (scratch(step, named, chip) if tensor else 0)
     registers = shared = blocks = 0
     placed: list[Placed] = []
@@ -174,7 +175,13 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
             else:
                 candidates.append((kernel, panels))
         while candidates:
-            room = least_room([panels for _, panels in candidates], chip.processors * owners)
+            largest = max(candidates, key=lambda one: one[1].bytes)
+            if len(candidates) > most:
+                candidates.remove(largest)
+                why = f"{most} owners of weights are too few for the products of its phase"
+                placed.append(Placed(largest[0].name, "cache", largest[1].bytes, why=why))
+                continue
+            room = least_room([panels for _, panels in candidates], most)
             block = room * LANES * chip.warps
             if registers + room <= chip.weights:
                 made = share("registers", candidates, room, registers)
@@ -183,7 +190,6 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
                 made = share("shared", candidates, room, shared)
                 shared += block
             else:
-                largest = max(candidates, key=lambda one: one[1].bytes)
                 candidates.remove(largest)
                 why = f"{room} registers of a thread, or {block * _FLOAT} bytes of shared memory"
                 kernel, panels = largest
@@ -200,7 +206,7 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
 
 
 def least_room(panels: Sequence[Panels], owners: int) -> int:
-    """Floats of a lane with which so many owners hold all panels."""
+    """Floats of a lane with which so many owners, one for each kernel or more, hold all panels."""
     room = max(own.floats for own in panels)
     while sum(own.owners(room) for own in panels) > owners:
         room += 1

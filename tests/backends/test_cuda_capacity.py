@@ -54,3 +54,11 @@ def test_sums_of_tensor_cores_need_shared_memory_too() -> None:
     assert barely.kernels[0].home == "cache"
     [enough] = residences(plan, replace(chip, shared=one.shared + sums + 16 * 8))
     assert enough.kernels[0].home == "shared"
+
+
+def test_more_products_than_owners() -> None:
+    """Four directions at once, each with owners of its own, on a chip that has three."""
+    plan = Compilation(standard_source("md_rnn"), Request("mdlstm_4way", {"X": 3, "H": 4})).plan
+    [found] = residences(plan, replace(CHIPS["sm_90"], processors=3, threads=32))
+    assert sorted(one.home for one in found.kernels) == ["cache", *3 * ["registers"]]
+    assert "3 owners" in found.kernels[0].why
