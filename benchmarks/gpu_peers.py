@@ -78,13 +78,18 @@ def _compiled_lstm(row: Row, params: Tensors, inputs: Tensors) -> Call:
         gates = torch.nn.functional.linear(x, wide).float() + bias
         h = torch.zeros(shape, dtype=dtype, device=DEVICE)
         c = torch.zeros(shape, device=DEVICE)
-        found = []
-        for t in range(row.extents["T"]):
-            h, c = fast(gates[t], h, c)
-            found.append(h)
-        return torch.stack(found)
+        return _over_steps(fast, gates, h, c)
 
     return call
+
+
+def _over_steps(step: Callable[[Any, Any, Any], Any], gates: Any, h: Any, c: Any) -> Any:
+    """All h, [T, ...]: `step` makes h and c of the gates' input products and the h and c before."""
+    found = []
+    for now in gates:
+        h, c = step(now, h, c)
+        found.append(h)
+    return torch.stack(found)
 
 
 def _layer_norm(compiled: bool) -> Callable[[Row, Tensors, Tensors], Call]:
@@ -109,12 +114,8 @@ def _layer_norm(compiled: bool) -> Callable[[Row, Tensors, Tensors], Call]:
         def call() -> Any:
             torch.backends.cuda.matmul.allow_tf32 = True
             gates = norm("x", inputs["x"] @ p["W"].T) + p["b"]
-            h = c = torch.zeros(shape, device=DEVICE)
-            found = []
-            for t in range(row.extents["T"]):
-                h, c = fast(gates[t], h, c)
-                found.append(h)
-            return torch.stack(found)
+            zero = torch.zeros(shape, device=DEVICE)
+            return _over_steps(fast, gates, zero, zero)
 
         return call
 
