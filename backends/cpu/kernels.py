@@ -20,6 +20,7 @@ from ..tensorir.layout import Environment, Layout, bound, volume
 from ..tensorir.levels import Listing
 from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
+from ..tensorir.panels import panel_number
 from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
 from ..tensorir.words import INT8, SPARSE, word
 from .ahead import ask_for_reads
@@ -337,10 +338,7 @@ class KernelEmitter:
         panel = len(factor.gates) * found.width
         if form != SPARSE:  # of which there is an entry for each vector
             panel *= form.rows(factor.depth) * self.lanes
-        index: Expr = int64(0)
-        for loop in factor.loops:
-            index = index * int64(loop.upper - loop.lower) + (env[loop.name] - int64(loop.lower))
-        start = b.let((index * int64(found.tiles) + tile) * int64(panel), "panel")
+        start = b.let(panel_number(found, factor, env, tile) * int64(panel), "panel")
         left = self.layout.places[factor.vector.buffer].memory
         offsets = b.local("offsets", rows, "int64")
         weights, count = self.layout.packs[factor.pack], self.terms(factor)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tvm import tirx
-
 from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel
 
@@ -20,6 +18,7 @@ from ..tensorir.layout import Layout
 from ..tensorir.packing import Factor, Pass, Products
 from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, quotient, remainder
 from .capacity import Placed
+from .owner import Owner
 from .source import DeviceBuilder
 from .tensor import TYPES, Item, TensorCores, weights_start
 from .tiles import COLUMNS, LANES, ROWS, fragments
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from .kernels import KernelEmitter, Points
 
 
-class Fragments:
-    """The weights of one kernel, in `memory`: registers, or the shared memory of `warp`'s block."""
+class Fragments(Owner):
+    """The weights of one kernel; a block owns panels of columns, its warps a share of k each."""
 
     def __init__(
         self,
@@ -41,20 +40,13 @@ class Fragments:
         found: Products,
         placed: Placed,
         warp: Expr,
+        lane: Expr,
         memory: Buffer,
         math: MathType,
     ) -> None:
-        assert placed.panels is not None
-        self.b, self.layout, self.kernel, self.found, self.math = b, layout, kernel, found, math
-        self.each, self.panels, self.memory = placed.each, placed.panels, memory
-        self.warps = b.block_size // LANES
-        self.block = b.let(quotient(warp, self.warps) - int64(placed.first), "block")
-        self.stride = 1 if placed.home == "registers" else LANES
-        if self.stride == 1:
-            self.begin = int64(placed.start)
-        else:
-            first = int64(placed.start) + remainder(warp, self.warps) * int64(placed.room * LANES)
-            self.begin = b.let(first + remainder(b.thread, LANES), "fragments")
+        block = quotient(warp, b.block_size // LANES)
+        super().__init__(b, layout, kernel, found, placed, block, COLUMNS, warp, lane, memory)
+        self.math = math
 
     def place(self, panel: int, number: int, position: int) -> Expr:
         """Where the fragments of factor `position` of pass `number` begin."""
@@ -85,7 +77,8 @@ class Fragments:
                 self.load_panel(panel, own)
 
     def load_panel(self, panel: int, own: Expr) -> None:
-        env, tile, column = self.point(own)
+        env, column = self.point(own)
+        tile, inside = self.in_tile(column)
         for number, step in enumerate(self.found.passes):
             stride = len(step.slots) * self.found.columns
             for position, factor in enumerate(step.factors):
@@ -93,32 +86,15 @@ class Fragments:
                 self.b.call(
                     f"rnnc_hold<{self.kind(step, factor)}>",
                     self.place(panel, number, position),
-                    address(self.layout.packs[factor.pack], start + column),
+                    address(self.layout.packs[factor.pack], start + inside),
                     int64(factor.depth),
                     int64(self.found.columns),
                     int64(stride),
                 )
 
-    def number(self, panel: int) -> Expr:
-        """Neighbouring blocks own neighbouring panels."""
-        return self.block * int64(self.each) + int64(panel)
-
-    def is_own(self, number: Expr) -> Expr:
-        """Whether a panel of that number is this block's."""
-        last = tirx.LT(number, int64(self.panels.count))
-        return tirx.And(tirx.GE(self.block, int64(0)), last)
-
-    def point(self, number: Expr) -> tuple[dict[str, Expr], Expr, Expr]:
-        """The loops on which weights depend, the tile of packed weights and the column in it."""
-        b, found = self.b, self.found
-        first = b.let(remainder(number, self.panels.columns) * int64(COLUMNS), "column")
-        rest = quotient(number, self.panels.columns)
-        env: dict[str, Expr] = {}
-        for loop in reversed(self.panels.loops):
-            points = loop.upper - loop.lower
-            env[loop.name] = b.let(remainder(rest, points) + int64(loop.lower), loop.name)
-            rest = quotient(rest, points)
-        return env, quotient(first, found.columns), remainder(first, found.columns)
+    def in_tile(self, column: Expr) -> tuple[Expr, Expr]:
+        """The tile of packed weights that a column is in, and which it is there."""
+        return quotient(column, self.found.columns), remainder(column, self.found.columns)
 
     def emit(self, emitter: KernelEmitter, points: Points) -> None:
         """All rows of the panels of this block, in one wave."""
@@ -141,7 +117,8 @@ class Held(TensorCores):
         b, weights = self.b, self.weights
         number = b.let(weights.number(self.panel), "number")
         with b.when(weights.is_own(number)):
-            env, tile, column = weights.point(number)
+            env, column = weights.point(number)
+            tile, inside = weights.in_tile(column)
             with b.when(self.points.has(env)):
                 rest = self.points.at(env)
                 last = b.let(rest.count * int64(rest.free_elements) - int64(1), "last")
@@ -152,7 +129,7 @@ class Held(TensorCores):
                     b.loop(0, groups, name="group") as group,
                 ):
                     first = b.let(group * int64(ROWS), "first")
-                    yield Item(rest.element, {}, first, last, tile, column)
+                    yield Item(rest.element, {}, first, last, tile, inside)
 
     def accumulate(
         self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int, position: int

@@ -24,6 +24,7 @@ from ..tensorir.layout import Environment, Layout, bound, volume
 from ..tensorir.levels import Listing
 from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
+from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .divided import divided, has_one_point
 from .fragments import Fragments
@@ -216,13 +217,9 @@ class KernelEmitter:
         for env, row in rows:
             at = self.emitter({**env, factor.contraction: int64(0)}, row, {})
             starts.append(b.let(at.offset(place, factor.vector), "left"))
-        index: Expr = int64(0)
-        for loop in factor.loops:
-            offset = rows[0][0][loop.name] - int64(loop.lower)
-            index = index * int64(loop.upper - loop.lower) + offset
         columns = len(slots) * found.columns
-        panel = int64(factor.depth * columns)
-        start = b.let((index * int64(found.tiles) + tile) * panel + lane, "panel")
+        number = panel_number(found, factor, rows[0][0], tile)
+        start = b.let(number * int64(factor.depth * columns) + lane, "panel")
         pack = self.layout.packs[factor.pack]
         with b.loop(0, factor.depth, name="k") as k:
             values = [b.let(load(place.memory, left + k), "x") for left in starts]

@@ -22,8 +22,10 @@ from rnnc.plan.plan import Kernel
 from ..tensorir.bodies import emit_body
 from ..tensorir.layout import Environment, Layout
 from ..tensorir.packing import Factor, Products
+from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, load, quotient, remainder
 from .capacity import Placed
+from .owner import Owner
 from .source import DeviceBuilder
 from .tiles import LANES
 
@@ -34,8 +36,8 @@ MOST_ROWS = 8  # that one warp multiplies together
 FEW_ROWS = 2  # up to so many go one by one
 
 
-class Resident:
-    """The weights of one kernel, in `memory`: registers, or the shared memory of `warp`'s block."""
+class Resident(Owner):
+    """The weights of one kernel; a warp owns columns, a lane has every 32nd weight of them."""
 
     def __init__(
         self,
@@ -48,18 +50,7 @@ class Resident:
         lane: Expr,
         memory: Buffer,
     ) -> None:
-        assert placed.panels is not None
-        self.b, self.layout, self.kernel, self.found = b, layout, kernel, found
-        self.each, self.panels, self.lane = placed.each, placed.panels, lane
-        self.warp = b.let(warp - int64(placed.first), "own_warp")
-        self.memory = memory
-        if placed.home == "registers":
-            self.begin, self.stride = int64(placed.start), 1
-        else:
-            self.stride = LANES
-            block = remainder(warp, b.block_size // LANES)
-            begin = int64(placed.start) + block * int64(placed.room * LANES) + lane
-            self.begin = b.let(begin, "resident")
+        super().__init__(b, layout, kernel, found, placed, warp, 1, warp, lane, memory)
 
     # ---- weights ------------------------------------------------------------------------------
 
@@ -80,13 +71,10 @@ class Resident:
         self, factor: Factor, slots: int, env: Environment, column: Expr, panel: Expr, start: int
     ) -> None:
         b, found, pack = self.b, self.found, self.layout.packs[factor.pack]
-        index: Expr = int64(0)
-        for loop in factor.loops:
-            index = index * int64(loop.upper - loop.lower) + env[loop.name] - int64(loop.lower)
         row = slots * found.columns  # of weights of a tile that one k needs
-        tile = index * int64(found.tiles) + quotient(column, found.columns)
-        first = tile * int64(factor.depth * row) + remainder(column, found.columns)
-        first = b.let(first, "first")
+        number = panel_number(found, factor, env, quotient(column, found.columns))
+        inside = remainder(column, found.columns)
+        first = b.let(number * int64(factor.depth * row) + inside, "first")
         with b.unrolled(turns(factor), "j") as j:
             k = b.let(j * int64(LANES) + self.lane, "k")
             at = first + tirx.Min(k, int64(factor.depth - 1)) * int64(row)
@@ -97,31 +85,10 @@ class Resident:
                 element = self.element(panel, start, j, slots, slot)
                 b.store(self.memory, element, tirx.Select(inside, weight, beyond))
 
-    def number(self, panel: Expr) -> Expr:
-        """Neighbouring warps own neighbouring columns."""
-        return self.warp * int64(self.each) + panel
-
-    def is_own(self, number: Expr) -> Expr:
-        """Whether a panel of that number is this warp's."""
-        last = tirx.LT(number, int64(self.panels.count))
-        return tirx.And(tirx.GE(self.warp, int64(0)), last)
-
     def element(self, panel: Expr, start: int, j: Expr, slots: int, slot: int) -> Expr:
         """Where a weight of this lane is."""
         own = panel * int64(self.panels.floats) + j * int64(slots) + int64(start + slot)
         return self.begin + own * int64(self.stride)
-
-    def point(self, number: Expr) -> tuple[dict[str, Expr], Expr]:
-        """The point of the loops on which weights depend, and the column, of a panel."""
-        b = self.b
-        column = b.let(remainder(number, self.panels.columns), "column")
-        rest = quotient(number, self.panels.columns)
-        env: dict[str, Expr] = {}
-        for loop in reversed(self.panels.loops):
-            points = loop.upper - loop.lower
-            env[loop.name] = b.let(remainder(rest, points) + int64(loop.lower), loop.name)
-            rest = quotient(rest, points)
-        return env, column
 
     # ---- sums ---------------------------------------------------------------------------------
 

@@ -130,7 +130,7 @@ class Persistent:
                 held = Resident(b, layout, kernel, made, own, warp, lane, homes[own.home])
             else:
                 home = homes[own.home]
-                held = Fragments(b, layout, kernel, made, own, warp, home, math)
+                held = Fragments(b, layout, kernel, made, own, warp, lane, home, math)
             held.load()
             found[kernel.name] = held
         return found

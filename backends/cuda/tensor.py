@@ -23,6 +23,7 @@ from rnnc.weights import MathType
 from ..tensorir.bodies import emit_body
 from ..tensorir.layout import Environment, volume
 from ..tensorir.packing import Factor, Pass, Products
+from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Expr, address, int64, load, quotient, remainder
 from ..tensorir.words import Word
 from .source import DeviceBuilder
@@ -237,8 +238,4 @@ def weights_start(
     found: Products, factor: Factor, word: Word, env: Environment, tile: Expr, stride: int
 ) -> Expr:
     """Where a tile of packed weights begins, in words; one k step has `stride` of them."""
-    index: Expr = int64(0)
-    for loop in factor.loops:
-        offset = env[loop.name] - int64(loop.lower)
-        index = index * int64(loop.upper - loop.lower) + offset
-    return (index * int64(found.tiles) + tile) * int64(word.rows(factor.depth) * stride)
+    return panel_number(found, factor, env, tile) * int64(word.rows(factor.depth) * stride)
