@@ -209,11 +209,7 @@ class BoundModel:
         """As `run`, for what was not called before."""
         manifest, library = self.model.manifest, self.model.library
         arguments = collect(manifest, inputs, extents, lengths, batch_first)
-        if resets is None and self._differ(arguments):
-            # Rows of one length each: as if every row were a sequence of its own.
-            [extent] = manifest.extents
-            shape = (arguments.batch, arguments.extents[extent])
-            resets = np.zeros(shape if batch_first else shape[::-1], np.bool_)
+        resets = self._resets(arguments, resets, batch_first)
         if resets is not None:
             return self._cut(arguments, resets, threads, batch_first)
         frame = Frame.of(manifest, library, arguments, batch_first)
@@ -257,6 +253,17 @@ class BoundModel:
             found = self._outputs(frame, frame.places, threads)
             scatter(manifest, sequences, found, views)
         return outputs
+
+    def _resets(
+        self, arguments: Arguments, resets: npt.ArrayLike | None, batch_first: bool
+    ) -> npt.ArrayLike | None:
+        """Those of a call; no reset at all, so that rows are cut apart by their lengths, where
+        kernels take rows of one length only."""
+        if resets is None and self._differ(arguments):
+            [extent] = self.model.manifest.extents
+            shape = (arguments.batch, arguments.extents[extent])
+            return np.zeros(shape if batch_first else shape[::-1], np.bool_)
+        return resets
 
     def _differ(self, arguments: Arguments) -> bool:
         """Whether rows are shorter than an extent in which kernels take one length only.

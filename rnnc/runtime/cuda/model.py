@@ -172,10 +172,7 @@ class CudaBoundModel(BoundModel):
     ) -> dict[str, Array]:
         manifest = self.model.manifest
         arguments = collect(manifest, inputs, extents or {}, lengths, batch_first)
-        if resets is None and self._differ(arguments):
-            [extent] = manifest.extents
-            shape = (arguments.batch, arguments.extents[extent])
-            resets = np.zeros(shape if batch_first else shape[::-1], np.bool_)
+        resets = self._resets(arguments, resets, batch_first)
         if resets is not None:
             found = self._sequences(arguments, resets, batch_first)
         else:
