@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tvm import tirx
 
 from rnnc.ir.poly import Poly
-from rnnc.plan.plan import Kernel, Phase, Plan, Step, Waves
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Waves
 
 from ..tensorir.layout import MEMORY, Environment, Layout, Place, inner_shape, polynomial, volume
 from ..tensorir.packing import Products, products
@@ -28,7 +28,7 @@ _FEWEST = 3  # kernels: a call has a price, and compiling two is soon done
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Kernels of one form; `turning`: inside waves or levels, where directions alternate."""
+    """Kernels of one form; `turning`: inside waves or levels, with directions that alternate."""
 
     members: tuple[Member, ...]
     turning: bool
@@ -67,15 +67,20 @@ def common(members: Sequence[Member]) -> dict[str, Poly]:
 
 
 def placed_kernels(steps: Sequence[Step], turning: bool) -> Iterator[tuple[Kernel, bool]]:
-    """Every kernel, and whether it is inside waves or levels."""
+    """Every kernel, and whether it is in a loop whose last turn left something in the caches."""
     for step in steps:
         if isinstance(step, Phase):
             for kernel in step.kernels:
                 yield kernel, turning
         else:
-            yield from placed_kernels(step.body, True)
+            yield from placed_kernels(step.body, keeps_caches(step))
         if isinstance(step, Waves) and step.until is not None:
             yield from placed_kernels((step.until.rest,), turning)
+
+
+def keeps_caches(step: Waves | Levels) -> bool:
+    """Whether kernels find in the caches what the last turn left there: not behind a whole loop."""
+    return all(isinstance(inner, Phase) for inner in step.body)
 
 
 class Outline:

@@ -25,7 +25,7 @@ from ..tensorir.tir import Builder, Expr, Function, int64, load
 from ..tensorir.words import word
 from .chains import emit_chains
 from .kernels import KernelEmitter, Tasks, Used
-from .outlines import Group, Outline, groups
+from .outlines import Group, Outline, groups, keeps_caches
 from .parameters import declare
 from .sparse import stored
 from .target import CpuTarget
@@ -161,7 +161,7 @@ class Walker:
                 self.ending(waves, waves.until, env, count)
             return
         with self.shared(waves, env), b.loop(0, count, name=waves.variable) as wave:
-            self.steps(waves.body, {**env, waves.variable: wave}, wave)
+            self.steps(waves.body, {**env, waves.variable: wave}, turn_of(waves, wave))
 
     def ending(self, waves: Waves, until: Until, env: Environment, count: Expr) -> None:
         """A loop that may end early: all tasks see for themselves, and see the same."""
@@ -170,7 +170,7 @@ class Walker:
         b.store(end, 0, count)
         with b.loop(0, count, name=waves.variable) as wave, b.when(tirx.LT(wave, load(end, 0))):
             here = {**env, waves.variable: wave}
-            self.steps(waves.body, here, wave)
+            self.steps(waves.body, here, turn_of(waves, wave))
             with b.when(have_stopped(b, self.layout, until, here, waves.variable)):
                 b.store(end, 0, wave + int64(1))
         first = b.let(load(end, 0), "first")
@@ -185,7 +185,7 @@ class Walker:
         self.meet()
         with self.shared(levels, env), b.loop(0, sorter.count_levels(), name="level") as level:
             self.listing = sorter.listing(level)
-            self.steps(levels.body, {**env, levels.variable: level}, level)
+            self.steps(levels.body, {**env, levels.variable: level}, turn_of(levels, level))
         self.listing = outer
 
     @contextmanager
@@ -226,3 +226,8 @@ class Walker:
         """A barrier. Also who is alone calls: nothing may be moved from one phase into another."""
         seat = tirx.Select(self.team.alone, tirx.const(NOBODY, "int32"), self.task)
         self.b.call("rnnc_barrier", self.barrier, seat)
+
+
+def turn_of(step: Waves | Levels, number: Expr) -> Expr | None:
+    """What turn of a loop its phases see: none where another loop runs between two of them."""
+    return number if keeps_caches(step) else None

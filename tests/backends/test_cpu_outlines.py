@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rnnc.backends.cpu import program
 from rnnc.backends.cpu.forms import member
-from rnnc.backends.cpu.outlines import groups
+from rnnc.backends.cpu.outlines import groups, placed_kernels
 from rnnc.backends.cpu.target import find_target
 
 from rnnc import driver
@@ -56,6 +56,23 @@ def test_more_layers_are_no_more_functions(model: str) -> None:
         plan = driver.Compilation(source, request).plan
         counts.append(len(program.functions(plan, find_target("host"))))
     assert counts[0] == counts[1]
+
+
+def test_input_products_of_a_layer_are_left_to_their_own() -> None:
+    """Between two layers' input products stand all steps of one: no cache keeps anything."""
+    request = driver.Request("stacked_lstm", {"X": 4, "H": 4, "L": 3})
+    plan = driver.Compilation(driver.standard_source("stacked"), request).plan
+    turning = [
+        {load.buffer for load in loads(kernel)} >= {"c"}
+        for kernel, alternates in placed_kernels(plan.steps, False)
+        if alternates
+    ]
+    assert turning == [True, True]  # the steps of the first layer, and of the others
+
+
+def loads(kernel: Kernel) -> list[ex.Load]:
+    parts = [part for value in kernel.expressions for part in ex.walk(value)]
+    return [part for part in parts if isinstance(part, ex.Load)]
 
 
 # ---- forms ------------------------------------------------------------------------------------
