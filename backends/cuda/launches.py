@@ -57,7 +57,7 @@ class Launches:
         self.functions: list[Function] = []
         self.tables: list[str] = []
         self.host = Host()
-        self.ends = self.meetings = 0
+        self.ends, self.meets = 0, False
         self.steps(plan.steps, Around())
 
     # ---- steps --------------------------------------------------------------------------------
@@ -101,8 +101,7 @@ class Launches:
             self.host.line("int64_t most = 1;")
             self.most(step)
             self.host.line(f"most = (most + {own.threads - 1}) / {own.threads};")
-        self.host.line(f"int *const flags = all_flags + {self.meetings * MOST_BLOCKS};")
-        self.meetings += 1
+        self.meets = True
         given = (*made.device.parameters, Parameter("flags", "flags"))
         grid = Grid(own.threads, own.shared, max(own.blocks, 1), "most")
         self.host.launch_together(name, grid, given)

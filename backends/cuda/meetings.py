@@ -107,7 +107,7 @@ def may_meet(one: Access, other: Access, buffer: Buffer) -> bool:
 
 
 def table(name: str, found: tuple[tuple[int, ...], ...]) -> str:
-    """The device function `NAME_meet(flags, first)`, in which a block meets its neighbours."""
+    """The device function `NAME_meet(flags, epoch, first)`: a block meets its neighbours."""
     starts = [0]
     for own in found:
         starts.append(starts[-1] + len(own))
@@ -121,8 +121,9 @@ _TABLE = """\
 // Whom each block of a group meets: others[starts[block]], ... up to the start of the next block's.
 static __device__ const short {name}_starts[] = {{{starts}}};
 static __device__ const short {name}_others[] = {{{others}}};
-static __device__ __forceinline__ void {name}_meet(int *flags, int64_t first) {{
-  rnnc_meet_some(flags, first, {name}_starts, {name}_others);
+static __device__ __forceinline__ void {name}_meet(unsigned *flags, unsigned *epoch,
+                                                   int64_t first) {{
+  rnnc_meet_some(flags, epoch, first, {name}_starts, {name}_others);
 }}
 
 """

@@ -75,13 +75,16 @@ class Persistent:
         self.device: Device = declare(
             self.b, wanted, packs, plan.extents, (), plan.buffers, word(plan.weights, plan.math)
         )
-        self.flags = self.b.pointer("flags", "int32")
+        flags, epoch = self.b.pointer("flags", "uint32"), self.b.local("epoch", 1, "uint32")
+        self.flags, self.epoch = address(flags, 0), address(epoch, 0)
+        self.b.call("rnnc_enter", self.flags, self.epoch)
         self.threads = self.group()
         self.number = self.threads.number
         self.residents = self.load(kernels, buffers)
         env = {name: value for name, value in self.device.numbers.items() if name != "batch"}
         self.listing: Listing | None = None
         self.steps((step,), env)
+        self.b.call("rnnc_leave", self.flags, load(epoch, 0), self.b.blocks)
         self.function = self.b.kernel()
 
     def group(self) -> Threads:
@@ -165,11 +168,11 @@ class Persistent:
     def meet(self) -> None:
         """All threads of blocks that touch the same memory; what was written before is seen by all
         behind it."""
-        flags = address(self.flags, 0)
+        own = self.flags, self.epoch, self.first_block
         if self.neighbours is None:
-            self.b.call("rnnc_meet", flags, self.first_block, self.blocks)
+            self.b.call("rnnc_meet", *own, self.blocks)
         else:
-            self.b.call(f"{self.b.name}_meet", flags, self.first_block)
+            self.b.call(f"{self.b.name}_meet", *own)
 
     def waves(self, waves: Waves, env: Environment) -> None:
         b = self.b

@@ -1,12 +1,17 @@
 """A plan as one CUDA C++ file: device functions, and C entry points that launch them.
 
+    int64_t rnnc_flags(void);
     int64_t rnnc_forward_workspace(const int64_t *sizes);
     int32_t rnnc_forward(cudaStream_t stream, int32_t, void *const *pointers,
                          const int64_t *sizes);
 
 Pointers and sizes are those of the CPU's entry points (backends/cpu/entry.py), all pointers
-but the two arrays themselves on the device. Nothing is allocated and nothing waits: the calls
-return when all is launched, with 0 or CUDA's error.
+but the two arrays themselves on the device; behind the workspace stand the flags. Nothing is
+allocated and nothing waits: the calls return when all is launched, with 0 or CUDA's error.
+
+Flags are `rnnc_flags()` bytes that the caller zeroes once. Launches count on in them from one to
+the next, whatever their sizes, so that calls whose order is not that of a stream, or of a graph,
+need flags of their own.
 """
 
 from __future__ import annotations
@@ -38,12 +43,12 @@ _HEAD = """\
 typedef unsigned char uchar;
 
 #ifndef RNNC_EMULATED
-static __device__ __forceinline__ void rnnc_release(int *flag, int value) {{
-  asm volatile("st.release.gpu.global.s32 [%0], %1;" ::"l"(flag), "r"(value) : "memory");
+static __device__ __forceinline__ void rnnc_release(unsigned *flag, unsigned value) {{
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag), "r"(value) : "memory");
 }}
-static __device__ __forceinline__ int rnnc_acquire(const int *flag) {{
-  int value;
-  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
+static __device__ __forceinline__ unsigned rnnc_acquire(const unsigned *flag) {{
+  unsigned value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
   return value;
 }}
 static __device__ __forceinline__ float *rnnc_shared() {{
@@ -52,36 +57,48 @@ static __device__ __forceinline__ float *rnnc_shared() {{
 }}
 #endif
 
-// A flag for each block counts its meetings. All its threads arrive; which meeting it is.
-static __device__ __forceinline__ int rnnc_arrive(int *flags) {{
-  RNNC_SHARED(int, rnnc_next);
-  __syncthreads();
-  if (threadIdx.x == 0) {{
-    rnnc_next = flags[blockIdx.x] + 1;
-    rnnc_release(flags + blockIdx.x, rnnc_next);
-  }}
-  __syncthreads();
-  return rnnc_next;
+// A flag for each block counts its meetings, in this launch and in all before it. Between launches
+// all flags are equal: a block's own one says where to count on. They are compared by difference,
+// which is small: numbers may wrap around.
+static __device__ __forceinline__ void rnnc_enter(const unsigned *flags, unsigned *epoch) {{
+  *epoch = flags[blockIdx.x];
 }}
-static __device__ __forceinline__ void rnnc_wait(const int *flag, int next) {{
-  while (rnnc_acquire(flag) - next < 0) {{
+
+// All meetings of a launch are over: flags of blocks that had no part in it follow.
+static __device__ __forceinline__ void rnnc_leave(unsigned *flags, unsigned epoch,
+                                                  int64_t blocks) {{
+  int64_t other = blocks + (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+  for (; other < {most}; other += blocks * blockDim.x) flags[other] = epoch;
+}}
+
+// All threads of a block arrive.
+static __device__ __forceinline__ void rnnc_arrive(unsigned *flags, unsigned *epoch) {{
+  __syncthreads();
+  ++*epoch;
+  if (threadIdx.x == 0) rnnc_release(flags + blockIdx.x, *epoch);
+}}
+static __device__ __forceinline__ void rnnc_wait(const unsigned *flag, unsigned epoch) {{
+  while ((int)(rnnc_acquire(flag) - epoch) < 0) {{
   }}
 }}
 
 // All threads of neighbouring blocks meet.
-static __device__ __forceinline__ void rnnc_meet(int *flags, int64_t first, int64_t blocks) {{
-  const int next = rnnc_arrive(flags);
+static __device__ __forceinline__ void rnnc_meet(unsigned *flags, unsigned *epoch, int64_t first,
+                                                 int64_t blocks) {{
+  rnnc_arrive(flags, epoch);
   for (int64_t other = threadIdx.x; other < blocks; other += blockDim.x)
-    rnnc_wait(flags + first + other, next);
+    rnnc_wait(flags + first + other, *epoch);
   __syncthreads();
 }}
 
 // All threads of a block meet those of some others of its group, which begins with block `first`.
-static __device__ __forceinline__ void rnnc_meet_some(int *flags, int64_t first,
-                                                      const short *starts, const short *others) {{
-  const int next = rnnc_arrive(flags), block = (int)(blockIdx.x - first);
+static __device__ __forceinline__ void rnnc_meet_some(unsigned *flags, unsigned *epoch,
+                                                      int64_t first, const short *starts,
+                                                      const short *others) {{
+  rnnc_arrive(flags, epoch);
+  const int block = (int)(blockIdx.x - first);
   for (int number = starts[block] + threadIdx.x; number < starts[block + 1]; number += blockDim.x)
-    rnnc_wait(flags + first + others[number], next);
+    rnnc_wait(flags + first + others[number], *epoch);
   __syncthreads();
 }}
 
@@ -114,6 +131,7 @@ _HOST = """
 // Whether a grid could not be resident as a whole, so that its kernels were launched one by one.
 extern "C" {{
 int32_t rnnc_apart = 0;
+int64_t rnnc_flags(void) {{ return {flags}; }}
 }}
 static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}
 static inline int64_t count(int64_t n) {{ return n > 0 ? n : 0; }}
@@ -172,7 +190,7 @@ static int64_t place_{entry}(const int64_t *sizes, int64_t *offsets) {{
   int64_t end = 0;
 {places}
   offsets[{states}] = end;
-  return end + {ends} + {flags};
+  return end + {ends};
 }}
 
 extern "C" int64_t rnnc_{entry}_workspace(const int64_t *sizes) {{
@@ -187,11 +205,10 @@ extern "C" int32_t rnnc_{entry}(cudaStream_t stream, int32_t, void *const *point
   place_{entry}(sizes, offsets);
   char *const workspace = (char *)pointers[{workspace}];
   void *const ends = workspace + offsets[{states}];
-  int *const all_flags = (int *)(workspace + offsets[{states}] + {ends});
+  unsigned *const flags = (unsigned *)pointers[{workspace} + 1];
   bool launched = false;
-  (void)all_flags, (void)launched;
+  (void)flags, (void)launched;
 {given}
-  if ({flags}) cudaMemsetAsync(all_flags, 0, {flags}, stream);
 {body}
   return (int32_t)cudaGetLastError();
 }}
@@ -213,13 +230,14 @@ def device_functions(plan: Plan, chip: Chip) -> list[Function]:
 
 def cuda_source(plan: Plan, chip: Chip) -> str:
     """The whole file; the chip decides which weights stay on it."""
-    parts = [_HEAD.format(model=plan.name)]
+    parts = [_HEAD.format(model=plan.name, most=MOST_BLOCKS)]
     if plan.math != "float32":
         parts.append((files(__package__) / "tensor_cores.h").read_text())
     made = programs(plan, chip)
     parts += [text for _, _, found in made for text in found.tables]
     parts.append(cuda_text([function for _, _, found in made for function in found.functions]))
-    parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS))
+    flags = 4 * MOST_BLOCKS if any(found.meets for _, _, found in made) else 0
+    parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS, flags=flags))
     parts += [entry(name, own, found) for name, own, found in made]
     return "".join(parts)
 
@@ -275,7 +293,6 @@ def entry(name: str, plan: Plan, launches: Launches) -> str:
         ),
         states=len(states),
         ends=8 * launches.ends,
-        flags=4 * MOST_BLOCKS * launches.meetings,
         workspace=start,
         given="\n".join(given),
         body="\n".join(launches.host.lines),

@@ -28,6 +28,7 @@ _DTYPE_BYTES = {
     "int8": 1,
     "int16": 2,
     "int32": 4,
+    "uint32": 4,
     "int64": 8,
     "float32": 4,
     "float64": 8,

@@ -17,7 +17,7 @@ from typing import Literal
 from rnnc.runtime.records import decode
 from rnnc.weights import PackType, WeightType
 
-ABI = 6
+ABI = 7
 ALIGNMENT = 64
 
 Affine = Mapping[str, int]  # coefficient by name; the constant under ""

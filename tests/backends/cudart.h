@@ -17,6 +17,13 @@ static inline int64_t setting(const char *name, int64_t otherwise) {
 
 extern "C" {
 gpu::counts rnnc_test_counts = {};
+int rnnc_test_mode = 0;  // of captures, for this thread: global
+void *const rnnc_test_stream = &rnnc_test_mode;
+
+// What is not allowed while streams are captured, unless the thread says that it knows.
+static int unsafe() {
+  return gpu::setting("RNNC_EMULATOR_CAPTURING", 0) && rnnc_test_mode != 2 ? 900 : 0;
+}
 
 int cudaGetDeviceCount(int *count) {
   *count = gpu::setting("RNNC_EMULATOR_DEVICES", 1);
@@ -39,6 +46,7 @@ const char *cudaGetErrorString(int code) {
   return code == 100 ? "no CUDA-capable device is detected" : "an error of the emulator's";
 }
 int cudaMalloc(void **address, size_t size) {
+  if (unsafe()) return unsafe();
   if ((int64_t)size > gpu::setting("RNNC_EMULATOR_MEMORY", INT64_MAX)) return 2;
   ++rnnc_test_counts.allocated;
   *address = aligned_alloc(256, (size + 255) / 256 * 256);
@@ -57,17 +65,29 @@ int cudaMemcpyAsync(void *target, const void *source, size_t size, int, void *st
   return 0;
 }
 int cudaMemsetAsync(void *target, int value, size_t size, void *stream) {
-
-
+  if (stream != rnnc_test_stream) return 1;  // it would be part of a capture
   std::memset(target, value, size);
   return 0;
 }
 int cudaStreamSynchronize(void *stream) {
-  ++rnnc_test_counts.waits;
+  if (unsafe()) return unsafe();
+  rnnc_test_counts.waits += stream != rnnc_test_stream;
   return 0;
 }
-int cudaStreamIsCapturing(void *stream, int *capturing) {
-  *capturing = gpu::setting("RNNC_EMULATOR_CAPTURING", 0);
+// The environment names the capture that is under way, if there is one.
+int cudaStreamGetCaptureInfo(void *stream, int *capturing, unsigned long long *capture, void *,
+                             void *, void *, void *) {
+  *capture = gpu::setting("RNNC_EMULATOR_CAPTURING", 0);
+  *capturing = *capture != 0;
   return 0;
 }
+int cudaThreadExchangeStreamCaptureMode(int *mode) {
+  std::swap(*mode, rnnc_test_mode);
+  return 0;
+}
+int cudaStreamCreateWithFlags(void **stream, unsigned flags) {
+  *stream = rnnc_test_stream;
+  return flags == 1 ? 0 : 1;
+}
+int cudaStreamDestroy(void *stream) { return stream == rnnc_test_stream ? 0 : 1; }
 }

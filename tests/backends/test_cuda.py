@@ -127,9 +127,9 @@ def test_layers_meet_those_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(("while (rnnc_acquire(flag) - next < 0)", "while (0)"), id="no flags"),
+        pytest.param(("while ((int)(rnnc_acquire(flag) - epoch) < 0)", "while (0)"), id="no flags"),
         pytest.param(
-            ("forward_3_w0_persistent_meet((&(flags[(int64_t)0])), first_block);", ";"),
+            (f"{MEET}((&(flags[(int64_t)0])), (&(epoch_ptr)), first_block);", ";"),
             id="no meeting",
         ),
     ],

@@ -25,7 +25,7 @@ from rnnc.runtime.cuda.cudart import Cuda
 from rnnc.runtime.cuda.frameworks import Framework, framework_of
 from rnnc.runtime.cuda.layouts import Key, Layout, layout_key, layout_of
 from rnnc.runtime.cuda.library import Entry
-from rnnc.runtime.cuda.memory import Resident
+from rnnc.runtime.cuda.memory import Flags, Resident
 from rnnc.runtime.cuda.tensors import Tensor, gpu_of, tensor_of
 from rnnc.runtime.manifest import Manifest, Port
 from rnnc.runtime.memory import DTYPES, Array, address
@@ -43,6 +43,7 @@ class Resources:
     forward: Entry
     device: int
     weights: Resident
+    flags: Flags
     defaults: Mapping[str, int]
 
 
@@ -98,7 +99,7 @@ class Calls:
         key = layout_key(tensors, extents, batch_first)
         found = self._layouts.get(key)
         if found is None:
-            if model.cuda.is_capturing(stream):
+            if model.cuda.capture_of(stream) is not None:
                 message = "tensors of this layout are seen for the first time during a capture"
                 raise error("RNN753", message, "make the call once before it is captured")
             if len(self._layouts) >= _LAYOUTS:
@@ -138,6 +139,7 @@ class Calls:
             *model.weights.addresses,
             *(layout.full.addresses if rows is None else rows.addresses),
             tensor_of("the workspace", workspace, stream).address,
+            model.flags.of(stream),
         ]
         code = model.forward(stream, pointers, layout.sizes)
         model.cuda.check(code, "launching a model")
@@ -149,7 +151,7 @@ class Calls:
 
     def _rows(self, framework: Framework, layout: Layout, lengths: Lengths, stream: int) -> Rows:
         model, known = self._model, layout.known
-        if model.cuda.is_capturing(stream):
+        if model.cuda.capture_of(stream) is not None:
             message = "lengths of rows are looked at by the host, which a graph cannot do"
             raise error("RNN753", message, "capture a call without lengths=")
         named = lengths if isinstance(lengths, Mapping) else {only_extent(model.manifest): lengths}
@@ -180,7 +182,7 @@ class Calls:
         their row does not have. In a capture they are trusted."""
         model = self._model
         ports = [port for port in model.manifest.inputs if port.range and port.name in tensors]
-        if not ports or model.cuda.is_capturing(stream):
+        if not ports or model.cuda.capture_of(stream) is not None:
             return {}
         arrays: dict[str, Array] = {}
         for port in ports:

@@ -17,6 +17,8 @@ _NO_GPU = {
 _OTHER_GPU = (209, 218, 221, 222)  # no machine code or PTX in the library that this GPU takes
 _CAPABILITY, _COOPERATIVE, _PROCESSORS = (75, 76), 95, 16  # cudaDevAttr...
 _TO_DEVICE, _TO_HOST = 1, 2
+_RELAXED = 2  # cudaStreamCaptureModeRelaxed
+_NON_BLOCKING = 1  # cudaStreamNonBlocking
 
 
 class Cuda:
@@ -117,14 +119,50 @@ class Cuda:
             ctypes.c_size_t(size), kind, ctypes.c_void_p(stream),
         )  # fmt: skip
 
-    def is_capturing(self, stream: int) -> bool:
-        """Whether what is launched there becomes part of a graph instead of being run."""
-        found = ctypes.c_int()
+    def clear(self, address: int, size: int) -> None:
+        """Makes new memory zero; on return it is, and no stream nor graph has taken note of it."""
+        with self._own_stream() as stream:
+            self._call(
+                "cudaMemsetAsync", "clearing memory", ctypes.c_void_p(address), 0,
+                ctypes.c_size_t(size), ctypes.c_void_p(stream),
+            )  # fmt: skip
+            self.wait(stream)
+
+    # ---- streams and captures -----------------------------------------------------------------
+
+    def capture_of(self, stream: int) -> int | None:
+        """The number of the graph of which what is launched there becomes part, instead of being
+        run; None if it is run."""
+        state, number = ctypes.c_int(), ctypes.c_ulonglong()
+        nothing = (ctypes.c_void_p(),) * 4  # what else can be asked for, by CUDA's version
         self._call(
-            "cudaStreamIsCapturing", "asking for a stream's state", ctypes.c_void_p(stream),
-            ctypes.byref(found),
+            "cudaStreamGetCaptureInfo", "asking for a stream's state", ctypes.c_void_p(stream),
+            ctypes.byref(state), ctypes.byref(number), *nothing,
         )  # fmt: skip
-        return found.value != 0
+        return number.value if state.value else None
+
+    @contextmanager
+    def beside_captures(self) -> Iterator[None]:
+        """What this thread does with memory and with other streams does not disturb captures."""
+        mode = ctypes.c_int(_RELAXED)
+        name, doing = "cudaThreadExchangeStreamCaptureMode", "turning to another capture mode"
+        self._call(name, doing, ctypes.byref(mode))
+        try:
+            yield
+        finally:
+            self._call(name, doing, ctypes.byref(mode))
+
+    @contextmanager
+    def _own_stream(self) -> Iterator[int]:
+        """One that no other waits for."""
+        found = ctypes.c_void_p()
+        self._call(
+            "cudaStreamCreateWithFlags", "making a stream", ctypes.byref(found), _NON_BLOCKING
+        )
+        try:
+            yield found.value or 0
+        finally:
+            self._call("cudaStreamDestroy", "giving a stream back", found)
 
 
 def _error(code: str, message: str, *hints: str) -> DiagnosticError:

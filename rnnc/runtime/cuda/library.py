@@ -1,5 +1,6 @@
 """A library of kernels for GPUs in this process: its entry points, which launch them.
 
+    int64_t rnnc_flags(void);
     int32_t rnnc_forward(cudaStream_t stream, int32_t, void *const *pointers, const int64_t *sizes);
     int64_t rnnc_forward_workspace(const int64_t *sizes);
 
@@ -33,6 +34,9 @@ class Library:
                 path.write_bytes(code)
                 self.functions = loaded(path)
             self.cuda = Cuda(self.functions)
+            flags = self.functions["rnnc_flags"]
+            flags.restype = ctypes.c_int64
+            self.flags: int = flags()  # how many bytes of them launches want
             self.forward = Entry(self.functions, name, "forward")
             self.prepare = Entry(self.functions, name, "prepare") if has_preparation else None
         except (OSError, AttributeError) as error:

@@ -1,9 +1,10 @@
-"""Memory of a GPU that the runtime itself asks for: weights, and room for calls from the host."""
+"""Memory of a GPU that the runtime asks for: weights, room for calls from the host, flags."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from threading import Lock, get_ident
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from rnnc.runtime.cuda.cudart import Cuda
 from rnnc.runtime.memory import Array, address
 
 ALIGNMENT = 256  # of every array, as cudaMalloc aligns
+_STREAM_PER_THREAD = 2  # cudaStreamPerThread, which is another stream in each thread
 
 
 class Block:
@@ -54,6 +56,32 @@ class Arena:
             least = 2 * self._blocks[-1].size if self._blocks else 4096
             self._blocks.append(Block(self._cuda, max(size, least)))
         return self._blocks[-1].address
+
+
+class Flags:
+    """Where the blocks of launches say how far they are: `size` bytes that begin as zeros, for each
+    row of launches of which one waits for the other. Such are those on a stream, and those on a
+    stream that become part of a graph, which may run beside all others. They stay, as graphs do
+    that nobody tells of."""
+
+    def __init__(self, cuda: Cuda, size: int) -> None:
+        self._cuda, self._size = cuda, size
+        self._blocks: dict[tuple[int, int, int | None], Block] = {}
+        self._lock = Lock()
+
+    def of(self, stream: int) -> int:
+        """The address of those for what is launched there now, on the current device."""
+        if not self._size:
+            return 0
+        thread = get_ident() if stream == _STREAM_PER_THREAD else 0
+        key = (stream, thread, self._cuda.capture_of(stream))
+        with self._lock:
+            if key not in self._blocks:
+                with self._cuda.beside_captures():
+                    block = Block(self._cuda, self._size)
+                    self._cuda.clear(block.address, self._size)
+                self._blocks[key] = block
+            return self._blocks[key].address
 
 
 def placed(sizes: Sequence[int]) -> tuple[list[int], int]:

@@ -22,7 +22,7 @@ from rnnc.runtime.artifact import Artifact, unfit
 from rnnc.runtime.cuda.calls import Calls, Resources
 from rnnc.runtime.cuda.gpus import runs_on
 from rnnc.runtime.cuda.library import Library
-from rnnc.runtime.cuda.memory import Arena, Resident, placed
+from rnnc.runtime.cuda.memory import Arena, Flags, Resident, placed
 from rnnc.runtime.cuda.packing import taken
 from rnnc.runtime.cuda.tensors import gpu_of
 from rnnc.runtime.manifest import Manifest, Prepared
@@ -82,6 +82,7 @@ class CudaBoundModel(BoundModel):
         self._code = model.code
         self._cuda = model.code.cuda
         self._arena = Arena(self._cuda)
+        self._flags = Flags(self._cuda, model.code.flags)
         self._lock = Lock()  # of the arena
         manifest = model.manifest
         stored = [*params, *self._prepared(params)]
@@ -95,7 +96,13 @@ class CudaBoundModel(BoundModel):
         self._kept = kept
         self._calls = Calls(
             Resources(
-                manifest, self._cuda, self._code.forward, device, self._weights, self._defaults
+                manifest,
+                self._cuda,
+                self._code.forward,
+                device,
+                self._weights,
+                self._flags,
+                self._defaults,
             )
         )
 
@@ -117,7 +124,7 @@ class CudaBoundModel(BoundModel):
         sizes = (ctypes.c_int64 * len(numbers))(*numbers)
         made = Resident(self._cuda, results)
         workspace = self._arena.get(self._code.prepare.workspace(sizes))
-        pointers = [*made.addresses, *weights.addresses, workspace]
+        pointers = [*made.addresses, *weights.addresses, workspace, self._flags.of(0)]
         self._cuda.check(self._code.prepare(0, pointers, sizes), "preparing weights")
         for array, place in zip(results, made.addresses, strict=True):
             self._cuda.download(address(array), place, array.nbytes, 0)
@@ -233,7 +240,8 @@ class CudaBoundModel(BoundModel):
             ]
             own = [next(ups) for _ in arguments.lengths]
             made = [next(ups) for _ in results]
-            pointers = [*inputs, *made, *self._weights.addresses, *own, next(ups)]
+            weights, flags = self._weights.addresses, self._flags.of(0)
+            pointers = [*inputs, *made, *weights, *own, next(ups), flags]
             self._cuda.check(self._code.forward(0, pointers, sizes), "launching a model")
             for array, place in zip(results, made, strict=True):
                 self._cuda.download(address(array), place, array.nbytes, 0)
