@@ -23,7 +23,7 @@ from rnnc.runtime.manifest import Manifest
 from rnnc.runtime.memory import ARENAS, Array, address
 from rnnc.runtime.parameters import arrays, checked
 from rnnc.runtime.ports import batch_last, shape_text
-from rnnc.runtime.sequences import cut, gather, scatter
+from rnnc.runtime.sequences import cut, gather, resets_of, scatter
 from rnnc.runtime.stream import Stream
 from rnnc.runtime.threads import thread_count
 
@@ -209,7 +209,7 @@ class BoundModel:
         """As `run`, for what was not called before."""
         manifest, library = self.model.manifest, self.model.library
         arguments = collect(manifest, inputs, extents, lengths, batch_first)
-        resets = self._resets(arguments, resets, batch_first)
+        resets = resets_of(manifest, arguments, resets, batch_first)
         if resets is not None:
             return self._cut(arguments, resets, threads, batch_first)
         frame = Frame.of(manifest, library, arguments, batch_first)
@@ -253,27 +253,3 @@ class BoundModel:
             found = self._outputs(frame, frame.places, threads)
             scatter(manifest, sequences, found, views)
         return outputs
-
-    def _resets(
-        self, arguments: Arguments, resets: npt.ArrayLike | None, batch_first: bool
-    ) -> npt.ArrayLike | None:
-        """Those of a call; no reset at all, so that rows are cut apart by their lengths, where
-        kernels take rows of one length only."""
-        if resets is None and self._differ(arguments):
-            [extent] = self.model.manifest.extents
-            shape = (arguments.batch, arguments.extents[extent])
-            return np.zeros(shape if batch_first else shape[::-1], np.bool_)
-        return resets
-
-    def _differ(self, arguments: Arguments) -> bool:
-        """Whether rows are shorter than an extent in which kernels take one length only.
-
-        Raises RNN734 where there are several extents.
-        """
-        for name, variable in self.model.manifest.shared_ends.items():
-            if (arguments.lengths[name] != arguments.extents[name]).any():
-                if len(arguments.extents) > 1:
-                    message = f"rows of this model cannot have lengths of their own in '{name}'"
-                    raise error("RNN734", f"{message}: '{variable}' is cut before its end")
-                return True
-        return False

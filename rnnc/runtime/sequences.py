@@ -30,6 +30,29 @@ class Sequences:
     last: npt.NDArray[np.bool_]
 
 
+def resets_of(
+    manifest: Manifest, arguments: Arguments, resets: npt.ArrayLike | None, batch_first: bool
+) -> npt.ArrayLike | None:
+    """Those of a call; no reset at all, so that rows are cut apart by their lengths, where kernels
+    take rows of one length only. Raises RNN734 where there are several extents."""
+    if resets is None and _differ(manifest, arguments):
+        [extent] = manifest.extents
+        shape = (arguments.batch, arguments.extents[extent])
+        return np.zeros(shape if batch_first else shape[::-1], np.bool_)
+    return resets
+
+
+def _differ(manifest: Manifest, arguments: Arguments) -> bool:
+    """Whether rows are shorter than an extent in which kernels take one length only."""
+    for name, variable in manifest.shared_ends.items():
+        if (arguments.lengths[name] != arguments.extents[name]).any():
+            if len(arguments.extents) > 1:
+                message = f"rows of this model cannot have lengths of their own in '{name}'"
+                raise error("RNN734", f"{message}: '{variable}' is cut before its end")
+            return True
+    return False
+
+
 def cut(
     manifest: Manifest, arguments: Arguments, resets: npt.ArrayLike, batch_first: bool
 ) -> list[Sequences]:
@@ -103,8 +126,8 @@ def gather(manifest: Manifest, arguments: Arguments, sequences: Sequences) -> Ar
 def _gathered(port: Port, array: Array, sequences: Sequences, extents: Mapping[str, int]) -> Array:
     if not axes_of_extents(port):
         return np.ascontiguousarray(np.take(array, sequences.row, axis=len(port.dims)))
-    shape = (*grid_shape(port, extents), len(sequences.row), *port.shape)
-    result = np.zeros(shape, array.dtype)
+    inner = array.shape[len(port.dims) + 1 :]
+    result = np.zeros((*grid_shape(port, extents), len(sequences.row), *inner), array.dtype)
     for number, row in enumerate(sequences.row.tolist()):
         there, here = _places(port, sequences, number, row)
         result[here] = array[there]

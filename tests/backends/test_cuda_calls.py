@@ -7,11 +7,13 @@ import functools
 import re
 import subprocess
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -57,6 +59,16 @@ class OnGpu:
         assert stream == STREAM
         return self.array.__dlpack__()
 
+    def __getitem__(self, place: Any) -> OnGpu:
+        return OnGpu(self.array[place if isinstance(place, int) else arrays_of(place)])
+
+    def __setitem__(self, place: tuple[OnGpu, ...], value: OnGpu) -> None:
+        self.array[arrays_of(place)] = value.array
+
+
+def arrays_of(place: tuple[OnGpu, ...]) -> tuple[Array, ...]:
+    return tuple(index.array for index in place)
+
 
 class Interfaced:
     """The same, by the older protocol."""
@@ -71,6 +83,7 @@ class Arrays:
     """A framework of such tensors."""
 
     made: int = 0
+    turned: int = 0
 
     def stream(self, device: int) -> int:
         return STREAM
@@ -78,6 +91,14 @@ class Arrays:
     def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> OnGpu:
         self.made += 1
         return OnGpu(np.full(shape, 1, dtype))
+
+    def zeros(self, shape: tuple[int, ...], dtype: str, device: int) -> OnGpu:
+        return OnGpu(np.zeros(shape, dtype))
+
+    def on(self, stream: int, device: int) -> AbstractContextManager[None]:
+        assert stream == STREAM
+        self.turned += 1
+        return nullcontext()
 
     def converted(self, value: Any, dtype: str) -> OnGpu:
         return OnGpu(np.ascontiguousarray(value.array, dtype))
@@ -129,17 +150,26 @@ def inputs() -> dict[str, Array]:
 
 
 def expected(
-    weights: Mapping[str, Array], given: Mapping[str, Array], lengths: tuple[int, ...] = (T, T)
+    weights: Mapping[str, Array],
+    given: Mapping[str, Array],
+    lengths: tuple[int, ...] = (T, T),
+    resets: Array | None = None,
 ) -> dict[str, Array]:
     W, U, E = (np.asarray(weights[name], np.float64) for name in "WUE")
     y, last = np.zeros((T, B, H)), np.zeros((B, H))
     for row, length in enumerate(lengths):
-        h = np.full(H, 0.5)
+        h = start(given, row)
         for t in range(length):
+            if resets is not None and resets[t, row]:
+                h = start(given, row)
             h = np.tanh(W @ given["x"][t, row] + U @ h + E[given["word"][t, row]])
             y[t, row] = h
         last[row] = h
     return {"y": y, "last": last}
+
+
+def start(given: Mapping[str, Array], row: int) -> npt.NDArray[np.float64]:
+    return np.asarray(given["h0"][row], np.float64) if "h0" in given else np.full(H, 0.5)
 
 
 def agree(found: Mapping[str, Any], wanted: Mapping[str, Array]) -> None:
@@ -198,7 +228,11 @@ def test_captures(bound: CudaBoundModel, monkeypatch: pytest.MonkeyPatch) -> Non
     waits = counts(bound.model).waits  # type: ignore[arg-type]
     bound.run(given)
     assert counts(bound.model).waits == waits  # type: ignore[arg-type]
+    monkeypatch.setenv("RNNC_EMULATOR_CAPTURING", "2")
+    bound.run(given)
+    assert set(bound._flags._blocks) == {(STREAM, 0, n) for n in (None, 1, 2)}
     refused(lambda: bound.run(given, lengths=[1, 2]), "RNN753", "lengths")
+    refused(lambda: bound.run(given, resets=RESETS), "RNN753", "resets")
 
 
 @pytest.mark.usefixtures("framework")
@@ -215,6 +249,74 @@ def test_lengths_and_batch_first(bound: CudaBoundModel, weights: Mapping[str, Ar
     assert found["y"].array.shape == (B, T, H)
     found["y"].array = found["y"].array.swapaxes(0, 1)
     agree(found, wanted)
+
+
+RESETS = np.array([[0, 1], [0, 0], [1, 0], [0, 1]], np.bool_)
+
+
+@pytest.mark.usefixtures("framework")
+@pytest.mark.parametrize("lengths", [(T, T), (3, T), (0, 1)])
+def test_resets(
+    bound: CudaBoundModel, weights: Mapping[str, Array], lengths: tuple[int, ...]
+) -> None:
+    given = inputs() | {"h0": np.random.default_rng(1).normal(size=(B, H)).astype(np.float32)}
+    beyond = given | {"word": given["word"].copy()}
+    for row, length in enumerate(lengths):
+        beyond["word"][length:, row] = V + 3  # no step of its row
+    tensors = {name: OnGpu(array) for name, array in beyond.items()}
+    wanted = expected(weights, given, lengths, RESETS)
+    agree(bound.run(tensors, lengths=lengths, resets=OnGpu(RESETS)), wanted)
+    tensors |= {n: OnGpu(beyond[n].swapaxes(0, 1)) for n in ("x", "word")}
+    found = bound.run(tensors, lengths=lengths, resets=RESETS.T, batch_first=True)
+    found["y"].array = found["y"].array.swapaxes(0, 1)
+    agree(found, wanted)
+
+
+@pytest.mark.usefixtures("framework")
+def test_rows_that_end_apart() -> None:
+    """Kernels take rows of one length only, where equations say what is at the end."""
+    text = """
+model ends{X}:
+    dim t in 0..T
+    input x[t]: [X]
+    z[T-1] = x[T-1]
+    z[t < T-1] = 2 * x[t+1]
+    output y[t] = z[t]
+"""
+    bound = emulated(Compilation(Source("ends.rnn", text), Request("ends", {"X": X}))).bind({})
+    x = inputs()["x"]
+    wanted = np.stack([2 * x[1], 2 * x[2], 2 * x[3], x[3]])
+    wanted[1, 1], wanted[2:, 1] = x[1, 1], 0
+    agree(bound.run({"x": OnGpu(x)}, lengths=OnGpu(np.array([T, 2]))), {"y": wanted})
+
+
+def test_another_stream(
+    bound: CudaBoundModel, weights: Mapping[str, Array], framework: Arrays
+) -> None:
+    """The framework's own part of a call stands on it, too."""
+    given = {name: OnGpu(array) for name, array in inputs().items()}
+    agree(bound.run(given, stream=STREAM), expected(weights, inputs()))
+    assert framework.turned == 1
+
+
+@pytest.mark.usefixtures("framework")
+def test_sequences_of_many_lengths(bound: CudaBoundModel, weights: Mapping[str, Array]) -> None:
+    """In portions, so that short ones are not padded to the longest; no step; mistakes."""
+    steps = 40
+    random = np.random.default_rng(2)
+    given = {
+        "x": random.normal(size=(steps, B, X)).astype(np.float32),
+        "word": random.integers(0, V, (steps, B)).astype(np.int32),
+    }
+    resets = np.arange(steps)[:, None] < np.array([0, 30])
+    found = bound.run({n: OnGpu(a) for n, a in given.items()}, resets=OnGpu(resets))
+    agree(found, bound.run(given, resets=resets))
+    given["word"][35, 1] = V
+    tensors = {n: OnGpu(a) for n, a in given.items()}
+    refused(lambda: bound.run(tensors, resets=resets), "RNN733", r"7 at \[35, 1\]")
+    empty = {name: OnGpu(array[:0]) for name, array in given.items()}
+    found = bound.run(empty, resets=resets[:0])
+    agree(found, bound.run({n: a[:0] for n, a in given.items()}))
 
 
 @pytest.mark.usefixtures("framework")
@@ -245,7 +347,9 @@ def test_mistakes(bound: CudaBoundModel) -> None:
     refused(lambda: call(x=OnGpu(given["x"][:, :1])), "RNN732", "batch is 1")
     refused(lambda: call(x=OnGpu(given["x"].astype(np.float64))), "RNN733", "float64")
     refused(lambda: call(word=x), "RNN733", "float32")
-    refused(lambda: bound.run({"x": x, "word": word}, resets=[1]), "RNN735", "host")
+    refused(lambda: bound.run({"x": x, "word": word}, resets=[1]), "RNN735", "bool")
+    marks = OnGpu(np.zeros((T, B), np.int64))
+    refused(lambda: bound.run({"x": x, "word": word}, resets=marks), "RNN735", "int64")
     refused(lambda: bound.run({"x": x, "word": word}, lengths=[T, T + 1]), "RNN734", "5")
     refused(lambda: bound.stream(), "RNN738", "GPU")
 
@@ -281,6 +385,8 @@ def test_tensors_of_torch(
     found = bound.run({"x": x, "word": word}, lengths=torch.tensor([T, 1]))
     assert isinstance(found["y"], torch.Tensor)
     agree(found, expected(weights, given, (T, 1)))
+    found = bound.run({"x": x, "word": word}, resets=torch.from_numpy(RESETS))
+    agree(found, expected(weights, given, resets=RESETS))
 
 
 @pytest.mark.usefixtures("torch_on_gpu")

@@ -80,7 +80,7 @@ def call_all(bound: CudaBoundModel, weights: Mapping[str, Array]) -> None:
 def flags(bound: CudaBoundModel) -> ctypes.Array[ctypes.c_uint32]:
     """Those of the default stream."""
     found = ctypes.c_uint32 * (bound._code.flags // 4)
-    return found.from_address(bound._flags.of(0))
+    return found.from_address(bound._flags.of(0, None))
 
 
 @pytest.mark.parametrize("seed", [0, 11])
@@ -148,16 +148,16 @@ def test_launches_that_may_overlap_have_flags_of_their_own(
     """Streams, graphs that are captured of them, and what each thread calls its stream."""
     found = Flags(compiled.code.cuda, 64)
     per_thread = 2
-    made = [found.of(0), found.of(7), found.of(per_thread)]
-    for capture in ("1", "2"):
-        monkeypatch.setenv("RNNC_EMULATOR_CAPTURING", capture)
-        made += [found.of(7), found.of(8)]
-        assert found.of(7) == made[-2]
+    made = [found.of(stream, None) for stream in (0, 7, per_thread)]
+    for capture in (1, 2):
+        monkeypatch.setenv("RNNC_EMULATOR_CAPTURING", str(capture))
+        made += [found.of(7, capture), found.of(8, capture)]
+        assert found.of(7, capture) == made[-2]
     monkeypatch.delenv("RNNC_EMULATOR_CAPTURING")
     with ThreadPoolExecutor(1) as other:
-        made.append(other.submit(found.of, per_thread).result())
-        assert other.submit(found.of, 7).result() == made[1]
+        made.append(other.submit(found.of, per_thread, None).result())
+        assert other.submit(found.of, 7, None).result() == made[1]
     assert len(set(made)) == len(made)
     for address in made:
         assert not any((ctypes.c_uint8 * 64).from_address(address))
-    assert not Flags(compiled.code.cuda, 0).of(0)
+    assert not Flags(compiled.code.cuda, 0).of(0, None)

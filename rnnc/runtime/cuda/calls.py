@@ -1,12 +1,13 @@
 """Calls on tensors that are in a GPU's memory already: nothing is copied, and nothing waits.
 
 Outputs and the workspace come from the pools of the framework whose tensors are given. Only what
-the host must look at is an exception: lengths, and ints that have a range.
+the host must look at is an exception: lengths, resets, and ints that have a range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,22 +15,24 @@ import numpy as np
 
 from rnnc.runtime.arguments import (
     Arguments,
-    Lengths,
     check_names,
     error,
     in_range,
     only_extent,
     row_lengths,
 )
+from rnnc.runtime.cuda.apart import gathered, put_back
 from rnnc.runtime.cuda.cudart import Cuda
 from rnnc.runtime.cuda.frameworks import Framework, framework_of
 from rnnc.runtime.cuda.layouts import Key, Layout, layout_key, layout_of
 from rnnc.runtime.cuda.library import Entry
 from rnnc.runtime.cuda.memory import Flags, Resident
+from rnnc.runtime.cuda.setting import Setting
 from rnnc.runtime.cuda.tensors import Tensor, gpu_of, tensor_of
 from rnnc.runtime.manifest import Manifest, Port
-from rnnc.runtime.memory import DTYPES, Array, address
+from rnnc.runtime.memory import DTYPES, Array, Ints
 from rnnc.runtime.ports import axes_of_extents, batch_before, batch_last
+from rnnc.runtime.sequences import cut, resets_of
 
 _LAYOUTS = 64  # that are remembered
 
@@ -49,11 +52,12 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Lengths of rows by extent: as the host knows them, and as tensors."""
+    """Rows that have lengths of their own: as the host knows them; row `row[k]` of the caller's,
+    from step `start[k]` on, is row k."""
 
     known: Arguments
-    tensors: Mapping[str, Any]
-    addresses: list[int]
+    row: Ints
+    start: Ints
 
 
 class Calls:
@@ -62,11 +66,13 @@ class Calls:
     def __init__(self, model: Resources) -> None:
         self._model = model
         self._layouts: dict[Key, Layout] = {}
+        self._captured: dict[int, Layout] = {}  # graphs go on reading their lengths
 
     def run(
         self,
         inputs: Mapping[str, Any],
-        lengths: Lengths | None,
+        lengths: Any,
+        resets: Any,
         extents: Mapping[str, int],
         batch_first: bool,
         stream: int | None,
@@ -78,165 +84,168 @@ class Calls:
         for name, value in inputs.items():
             check_place(f"input '{name}'", value, model.device)
         framework = framework_of(inputs)
-        with model.cuda.on(model.device):
+        with model.cuda.on(model.device), _current(framework, stream, model.device):
             chosen = framework.stream(model.device) if stream is None else stream
+            capture = model.cuda.capture_of(chosen)
+            at = Setting(model.cuda, model.device, framework, chosen, capture, batch_first)
             tensors = {
-                port.name: _taken(framework, port, inputs[port.name], chosen)
+                port.name: _taken(at, port, inputs[port.name])
                 for port in model.manifest.inputs
                 if port.name in inputs
             }
-            layout = self._layout(tensors, extents, batch_first, chosen)
-            return self._launched(framework, layout, tensors, lengths, batch_first, chosen)
+            if lengths is None and resets is None:
+                return self._launched(at, self._layout(at, tensors, extents, False), tensors, None)
+            return self._in_rows(at, tensors, lengths, resets, extents)
 
     def _layout(
-        self,
-        tensors: Mapping[str, Tensor],
-        extents: Mapping[str, int],
-        batch_first: bool,
-        stream: int,
+        self, at: Setting, tensors: Mapping[str, Tensor], extents: Mapping[str, int], ragged: bool
     ) -> Layout:
         model = self._model
-        key = layout_key(tensors, extents, batch_first)
+        key = layout_key(tensors, extents, at.batch_first, ragged)
         found = self._layouts.get(key)
         if found is None:
-            if model.cuda.capture_of(stream) is not None:
+            if at.capture is not None:
                 message = "tensors of this layout are seen for the first time during a capture"
                 raise error("RNN753", message, "make the call once before it is captured")
             if len(self._layouts) >= _LAYOUTS:
                 self._layouts.clear()
             found = layout_of(
-                model.manifest, model.forward, model.cuda, tensors, extents, batch_first
+                model.manifest, model.forward, model.cuda, tensors, extents, at.batch_first, ragged
             )
             self._layouts[key] = found
+        if at.capture is not None:
+            self._captured[id(found)] = found
         return found
 
     def _launched(
-        self,
-        framework: Framework,
-        layout: Layout,
-        tensors: Mapping[str, Tensor],
-        lengths: Lengths | None,
-        batch_first: bool,
-        stream: int,
+        self, at: Setting, layout: Layout, tensors: Mapping[str, Tensor], rows: Rows | None
     ) -> dict[str, Any]:
         model = self._model
-        outputs = {
-            port.name: framework.empty(shape, DTYPES[port.dtype].name, model.device)
-            for port, shape in zip(model.manifest.outputs, layout.outputs, strict=True)
-        }
+        outputs = self._new(at, layout, at.framework.empty)
         if not layout.known.batch:
             return outputs
-        rows = None if lengths is None else self._rows(framework, layout, lengths, stream)
-        known = layout.known if rows is None else rows.known
+        if rows is None:
+            assert layout.full is not None
+            own, ends = {}, layout.full.addresses
+        else:
+            own = {name: at.upload(array) for name, array in rows.known.lengths.items()}
+            ends = [tensor.address for tensor in own.values()]
         given = {port.name: model.defaults.get(port.name, 0) for port in model.manifest.inputs}
-        given |= {name: tensor.address for name, tensor in tensors.items()}
-        looked = self._in_range(framework, tensors, known, batch_first, stream)
-        given |= {name: tensor.address for name, tensor in looked.items()}
-        workspace = framework.empty((layout.workspace,), "uint8", model.device)
+        looked = self._in_range(at, tensors, layout.known, rows)
+        given |= {name: tensor.address for name, tensor in {**tensors, **looked}.items()}
+        workspace = at.framework.empty((layout.workspace,), "uint8", model.device)
         pointers = [
             *given.values(),
-            *(tensor_of("an output", value, stream).address for value in outputs.values()),
+            *(tensor_of("an output", value, at.stream).address for value in outputs.values()),
             *model.weights.addresses,
-            *(layout.full.addresses if rows is None else rows.addresses),
-            tensor_of("the workspace", workspace, stream).address,
-            model.flags.of(stream),
+            *ends,
+            tensor_of("the workspace", workspace, at.stream).address,
+            model.flags.of(at.stream, at.capture),
         ]
-        code = model.forward(stream, pointers, layout.sizes)
+        code = model.forward(at.stream, pointers, layout.sizes)
         model.cuda.check(code, "launching a model")
         if rows is not None:
-            self._clear_beyond(framework, outputs, rows, batch_first)
+            self._clear_beyond(at, outputs, {name: tensor.value for name, tensor in own.items()})
         return outputs
+
+    def _new(
+        self, at: Setting, layout: Layout, make: Callable[[tuple[int, ...], str, int], Any]
+    ) -> dict[str, Any]:
+        ports = self._model.manifest.outputs
+        return {
+            port.name: make(shape, DTYPES[port.dtype].name, at.device)
+            for port, shape in zip(ports, layout.outputs, strict=True)
+        }
 
     # ---- what the host must look at -----------------------------------------------------------
 
-    def _rows(self, framework: Framework, layout: Layout, lengths: Lengths, stream: int) -> Rows:
-        model, known = self._model, layout.known
-        if model.cuda.capture_of(stream) is not None:
-            message = "lengths of rows are looked at by the host, which a graph cannot do"
-            raise error("RNN753", message, "capture a call without lengths=")
-        named = lengths if isinstance(lengths, Mapping) else {only_extent(model.manifest): lengths}
-        own = row_lengths(
-            model.manifest,
-            known.extents,
-            known.batch,
-            {name: self._read(framework, value, stream) for name, value in named.items()},
-        )
-        for name, variable in model.manifest.shared_ends.items():
-            if (own[name] != known.extents[name]).any():
-                message = f"rows of this model cannot have lengths of their own in '{name}'"
-                hint = "give arrays in host memory"
-                raise error("RNN734", f"{message}: '{variable}' is cut before its end", hint)
-        made = {name: self._on_device(framework, array, stream) for name, array in own.items()}
-        places = [tensor_of("lengths", value, stream).address for value in made.values()]
-        return Rows(Arguments((), known.extents, known.batch, own, True), made, places)
+    def _in_rows(
+        self,
+        at: Setting,
+        tensors: Mapping[str, Tensor],
+        lengths: Any,
+        resets: Any,
+        extents: Mapping[str, int],
+    ) -> dict[str, Any]:
+        """Rows with lengths of their own, or sequences of rows."""
+        manifest = self._model.manifest
+        if at.capture is not None:
+            message = "lengths of rows, and resets, are looked at by the host, as no graph can"
+            raise error("RNN753", message, "capture a call without lengths= and resets=")
+        layout = self._layout(at, tensors, extents, True)
+        whole = layout.known
+        known = replace(whole, lengths=self._lengths(at, whole, lengths), ragged=True)
+        marks = resets_of(manifest, known, at.seen("resets", resets), at.batch_first)
+        if marks is None:
+            row = np.arange(known.batch, dtype=np.int32)
+            return self._launched(at, layout, tensors, Rows(known, row, np.zeros_like(row)))
+        outputs = self._new(at, layout, at.framework.zeros)
+        for sequences in cut(manifest, known, marks, at.batch_first):
+            part, values = gathered(at, manifest, known, sequences, tensors)
+            own = {
+                port.name: _taken(at, port, values[port.name])
+                for port in manifest.inputs
+                if port.name in values
+            }
+            rows = Rows(part, sequences.row, sequences.start)
+            found = self._launched(at, self._layout(at, own, part.extents, True), own, rows)
+            put_back(at, manifest, known, part, sequences, found, outputs)
+        return outputs
+
+    def _lengths(self, at: Setting, whole: Arguments, lengths: Any) -> dict[str, Ints]:
+        manifest = self._model.manifest
+        if lengths is None:
+            return dict(whole.lengths)
+        named = lengths if isinstance(lengths, Mapping) else {only_extent(manifest): lengths}
+        seen = {name: at.seen(f"lengths of '{name}'", value) for name, value in named.items()}
+        return row_lengths(manifest, whole.extents, whole.batch, seen)
 
     def _in_range(
-        self,
-        framework: Framework,
-        tensors: Mapping[str, Tensor],
-        known: Arguments,
-        batch_first: bool,
-        stream: int,
+        self, at: Setting, tensors: Mapping[str, Tensor], whole: Arguments, rows: Rows | None
     ) -> dict[str, Tensor]:
         """Ints that had to be replaced, after a look at all that have a range: those at steps that
         their row does not have. In a capture they are trusted."""
         model = self._model
         ports = [port for port in model.manifest.inputs if port.range and port.name in tensors]
-        if not ports or model.cuda.capture_of(stream) is not None:
+        if not ports or at.capture is not None:
             return {}
         arrays: dict[str, Array] = {}
         for port in ports:
-            array = self._on_host(tensors[port.name], stream)
-            arrays[port.name] = batch_last(port, array) if batch_first else array
+            array = at.download(tensors[port.name])
+            arrays[port.name] = batch_last(port, array) if at.batch_first else array
         inputs = tuple(arrays.get(port.name) for port in model.manifest.inputs)
-        given = Arguments(inputs, known.extents, known.batch, known.lengths, known.ragged)
-        row = np.arange(known.batch, dtype=np.int32)
-        found = in_range(model.manifest, given, row, np.zeros_like(row))
+        row = np.arange(whole.batch, dtype=np.int32)
+        own = Rows(whole, row, np.zeros_like(row)) if rows is None else rows
+        given = replace(own.known, inputs=inputs)
+        found = in_range(model.manifest, given, own.row, own.start)
         replaced: dict[str, Tensor] = {}
         for port, before, after in zip(model.manifest.inputs, inputs, found.inputs, strict=True):
             if after is not None and after is not before:
-                array = batch_before(port, after) if batch_first else after
-                made = self._on_device(framework, array, stream)
-                replaced[port.name] = tensor_of(f"input '{port.name}'", made, stream)
+                array = batch_before(port, after) if at.batch_first else after
+                replaced[port.name] = at.upload(array)
         return replaced
 
-    def _on_host(self, tensor: Tensor, stream: int) -> Array:
-        """The values of a contiguous tensor, as soon as they are there."""
-        array: Array = np.empty(tensor.shape, tensor.dtype)
-        if array.nbytes:
-            self._model.cuda.download(address(array), tensor.address, array.nbytes, stream)
-        return array
-
-    def _on_device(self, framework: Framework, array: Array, stream: int) -> Any:
-        made = framework.empty(array.shape, array.dtype.name, self._model.device)
-        place = tensor_of("an array", made, stream).address
-        whole = np.ascontiguousarray(array)
-        if array.nbytes:
-            self._model.cuda.upload(place, address(whole), array.nbytes, stream)
-        return made
-
-    def _read(self, framework: Framework, value: Any, stream: int) -> Any:
-        """Lengths as the host sees them."""
-        if gpu_of(value) is None:
-            return value
-        return self._on_host(
-            tensor_of("lengths", framework.converted(value, "int32"), stream), stream
-        )
-
     def _clear_beyond(
-        self, framework: Framework, outputs: Mapping[str, Any], rows: Rows, batch_first: bool
+        self, at: Setting, outputs: Mapping[str, Any], lengths: Mapping[str, Any]
     ) -> None:
         """Zero where a row has no value."""
         for port in self._model.manifest.outputs:
             count = len(port.dims)
             axes = list(range(count + 1))  # where grid axes and batch are for the caller
-            if batch_first:
+            if at.batch_first:
                 axes.insert(count - len(axes_of_extents(port)), axes.pop())
             for number in axes_of_extents(port):
                 dim = port.dims[number]
-                ends = rows.tensors[str(dim.extent)]
+                ends = lengths[str(dim.extent)]
                 places = axes.index(number), axes.index(count)
-                framework.clear_beyond(outputs[port.name], *places, ends, dim.offset)
+                at.framework.clear_beyond(outputs[port.name], *places, ends, dim.offset)
+
+
+def _current(
+    framework: Framework, stream: int | None, device: int
+) -> AbstractContextManager[object]:
+    """What the framework itself does stands on the same stream."""
+    return nullcontext() if stream is None else framework.on(stream, device)
 
 
 def check_place(name: str, value: object, device: int) -> None:
@@ -248,14 +257,14 @@ def check_place(name: str, value: object, device: int) -> None:
         raise error("RNN743", message, "move it there, or give arrays of the host alone")
 
 
-def _taken(framework: Framework, port: Port, value: Any, stream: int) -> Tensor:
+def _taken(at: Setting, port: Port, value: Any) -> Tensor:
     """A tensor as kernels take it: copied only where its values or its memory do not fit."""
     name = f"input '{port.name}'"
-    tensor = tensor_of(name, value, stream)
+    tensor = tensor_of(name, value, at.stream)
     rank = len(port.dims) + 1 + len(port.shape)
     if tensor.dtype.kind == "c" and port.shape[:1] == (2,) and len(tensor.shape) == rank - 1:
-        value = framework.parts(value, len(port.dims) + 1)
-        tensor = tensor_of(name, value, stream)
+        value = at.framework.parts(value, len(port.dims) + 1)
+        tensor = tensor_of(name, value, at.stream)
     wanted = DTYPES[port.dtype]
     if tensor.dtype != wanted:
         if port.dtype != "int" or tensor.dtype.kind not in "iu":
@@ -263,8 +272,7 @@ def _taken(framework: Framework, port: Port, value: Any, stream: int) -> Tensor:
             raise error("RNN733", message, "convert it:  .float()")
     elif _fits(port, tensor):
         return tensor
-    made = framework.converted(value, wanted.name)
-    return replace(tensor_of(name, made, stream), kept=made)
+    return tensor_of(name, at.framework.converted(value, wanted.name), at.stream)
 
 
 def _fits(port: Port, tensor: Tensor) -> bool:

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from rnnc.runtime.arguments import error
 
 
 class Framework(Protocol):
-    """Shapes and dtypes as of NumPy; `dtype` is a name: "float32", "int32", "bool", "uint8"."""
+    """Shapes and dtypes as of NumPy; `dtype` is a name: "float32", "int32", "bool", "uint8".
+
+    A tuple of int64 tensors is an index of a tensor, as it is of an array of NumPy.
+    """
 
     def stream(self, device: int) -> int:
         """The current stream: a cudaStream_t."""
         ...
 
+    def on(self, stream: int, device: int) -> AbstractContextManager[object]:
+        """Makes another stream the current one."""
+        ...
+
     def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> Any: ...
+
+    def zeros(self, shape: tuple[int, ...], dtype: str, device: int) -> Any: ...
 
     def converted(self, value: Any, dtype: str) -> Any:
         """A contiguous tensor with the values of another."""
@@ -45,9 +55,17 @@ class Torch:
     def stream(self, device: int) -> int:
         return int(self._torch.cuda.current_stream(device).cuda_stream)
 
+    def on(self, stream: int, device: int) -> AbstractContextManager[object]:
+        cuda = self._torch.cuda
+        found: AbstractContextManager[object] = cuda.stream(cuda.ExternalStream(stream, device))
+        return found
+
     def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
         place = self._torch.device(self._kind, device)
         return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=place)
+
+    def zeros(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
+        return self.empty(shape, dtype, device).zero_()
 
     def converted(self, value: Any, dtype: str) -> Any:
         return value.to(getattr(self._torch, dtype)).contiguous()
@@ -67,8 +85,15 @@ class Cupy:
     def stream(self, device: int) -> int:
         return int(self._cupy.cuda.get_current_stream(device).ptr)
 
+    def on(self, stream: int, device: int) -> AbstractContextManager[object]:
+        found: AbstractContextManager[object] = self._cupy.cuda.ExternalStream(stream, device)
+        return found
+
     def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
         return self._cupy.empty(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
+        return self._cupy.zeros(shape, dtype)
 
     def converted(self, value: Any, dtype: str) -> Any:
         return self._cupy.ascontiguousarray(value, dtype)

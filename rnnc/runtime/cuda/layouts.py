@@ -23,19 +23,22 @@ Key = tuple[object, ...]
 @dataclass(frozen=True, slots=True)
 class Layout:
     """`sizes` is the library's argument, `workspace` how many bytes it wants, `outputs` the shapes
-    as the caller sees them, `full` the lengths of rows that are as long as their extents."""
+    as the caller sees them, `full` the lengths of rows that are as long as their extents, or None
+    where rows have lengths of their own."""
 
     known: Arguments
     sizes: ctypes.Array[ctypes.c_int64]
     workspace: int
     outputs: tuple[tuple[int, ...], ...]
-    full: Resident
+    full: Resident | None
 
 
-def layout_key(tensors: Mapping[str, Tensor], extents: Mapping[str, int], batch_first: bool) -> Key:
+def layout_key(
+    tensors: Mapping[str, Tensor], extents: Mapping[str, int], batch_first: bool, ragged: bool
+) -> Key:
     """What calls must have in common to share a layout."""
     given = ((name, t.dtype, t.shape, t.strides) for name, t in tensors.items())
-    return batch_first, *extents.items(), *given
+    return batch_first, ragged, *extents.items(), *given
 
 
 def layout_of(
@@ -45,6 +48,7 @@ def layout_of(
     tensors: Mapping[str, Tensor],
     extents: Mapping[str, int],
     batch_first: bool,
+    ragged: bool,
 ) -> Layout:
     """Checks shapes and dtypes: those of a call with arrays of the host that have the same."""
     like = {name: np.zeros(tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
@@ -65,7 +69,7 @@ def layout_of(
         numbers += [stride // array.itemsize for stride in ours.strides[: len(port.dims) + 1]]
     sizes = (ctypes.c_int64 * len(numbers))(*numbers)
     workspace = forward.workspace(sizes) if known.batch else 0
-    full = Resident(cuda, list(known.lengths.values()))
+    full = None if ragged else Resident(cuda, list(known.lengths.values()))
     return Layout(known, sizes, workspace, tuple(shapes), full)
 
 

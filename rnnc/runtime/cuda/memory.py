@@ -69,12 +69,13 @@ class Flags:
         self._blocks: dict[tuple[int, int, int | None], Block] = {}
         self._lock = Lock()
 
-    def of(self, stream: int) -> int:
-        """The address of those for what is launched there now, on the current device."""
+    def of(self, stream: int, capture: int | None) -> int:
+        """The address of those for what is launched on a stream, or there becomes part of a graph;
+        on the current device."""
         if not self._size:
             return 0
         thread = get_ident() if stream == _STREAM_PER_THREAD else 0
-        key = (stream, thread, self._cuda.capture_of(stream))
+        key = (stream, thread, capture)
         with self._lock:
             if key not in self._blocks:
                 with self._cuda.beside_captures():

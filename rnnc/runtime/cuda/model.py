@@ -30,7 +30,7 @@ from rnnc.runtime.memory import DTYPES, Array, address
 from rnnc.runtime.model import BoundModel, Model
 from rnnc.runtime.parameters import Points, checked
 from rnnc.runtime.ports import axes_of_extents, batch_before, grid_shape
-from rnnc.runtime.sequences import cut, gather, scatter
+from rnnc.runtime.sequences import cut, gather, resets_of, scatter
 from rnnc.runtime.stream import Stream
 
 
@@ -124,7 +124,7 @@ class CudaBoundModel(BoundModel):
         sizes = (ctypes.c_int64 * len(numbers))(*numbers)
         made = Resident(self._cuda, results)
         workspace = self._arena.get(self._code.prepare.workspace(sizes))
-        pointers = [*made.addresses, *weights.addresses, workspace, self._flags.of(0)]
+        pointers = [*made.addresses, *weights.addresses, workspace, self._flags.of(0, None)]
         self._cuda.check(self._code.prepare(0, pointers, sizes), "preparing weights")
         for array, place in zip(results, made.addresses, strict=True):
             self._cuda.download(address(array), place, array.nbytes, 0)
@@ -134,7 +134,7 @@ class CudaBoundModel(BoundModel):
         self,
         *,
         lengths: Any = None,
-        resets: npt.ArrayLike | None = None,
+        resets: Any = None,
         extents: Mapping[str, int] | None = None,
         threads: int | None = None,
         batch_first: bool = False,
@@ -150,7 +150,7 @@ class CudaBoundModel(BoundModel):
         inputs: Mapping[str, Any],
         *,
         lengths: Any = None,
-        resets: npt.ArrayLike | None = None,
+        resets: Any = None,
         extents: Mapping[str, int] | None = None,
         threads: int | None = None,
         batch_first: bool = False,
@@ -160,13 +160,12 @@ class CudaBoundModel(BoundModel):
 
         For arrays as `BoundModel.run` has it, through copies in the GPU's memory. Tensors are of
         torch or CuPy, and so are the outputs; they are read and written where they are, on the
-        framework's current stream or on `stream`, a cudaStream_t. Nothing waits, but for lengths
-        and for ints that have a range, which the host looks at. `threads` says nothing here.
+        framework's current stream or on `stream`, a cudaStream_t. Nothing waits, but for lengths,
+        for resets and for ints that have a range, which the host looks at; those may be tensors or
+        arrays. `threads` says nothing here.
         """
         if any(gpu_of(value) is not None for value in inputs.values()):
-            if resets is not None:
-                raise error("RNN735", "resets need arrays in host memory, not tensors on a GPU")
-            return self._calls.run(inputs, lengths, extents or {}, batch_first, stream)
+            return self._calls.run(inputs, lengths, resets, extents or {}, batch_first, stream)
         return self._on_arrays(inputs, lengths, resets, extents, batch_first)
 
     def _on_arrays(
@@ -179,7 +178,7 @@ class CudaBoundModel(BoundModel):
     ) -> dict[str, Array]:
         manifest = self.model.manifest
         arguments = collect(manifest, inputs, extents or {}, lengths, batch_first)
-        resets = self._resets(arguments, resets, batch_first)
+        resets = resets_of(manifest, arguments, resets, batch_first)
         if resets is not None:
             found = self._sequences(arguments, resets, batch_first)
         else:
@@ -240,7 +239,7 @@ class CudaBoundModel(BoundModel):
             ]
             own = [next(ups) for _ in arguments.lengths]
             made = [next(ups) for _ in results]
-            weights, flags = self._weights.addresses, self._flags.of(0)
+            weights, flags = self._weights.addresses, self._flags.of(0, None)
             pointers = [*inputs, *made, *weights, *own, next(ups), flags]
             self._cuda.check(self._code.forward(0, pointers, sizes), "launching a model")
             for array, place in zip(results, made, strict=True):

@@ -21,13 +21,15 @@ _KINDS = {0: "i", 1: "u", 2: "f", 5: "c", 6: "b"}
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """`strides` are in elements; `kept` is what keeps the memory alive."""
+    """`strides` are in elements; `value` is the framework's own, `kept` what else keeps the memory
+    alive."""
 
     address: int
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-    kept: object
+    value: Any
+    kept: object = None
 
 
 def gpu_of(value: object) -> int | None:
@@ -49,8 +51,8 @@ def tensor_of(name: str, value: Any, stream: int) -> Tensor:
             return _of_torch(value)
         if hasattr(value, "__dlpack__"):
             # DLPack's number of the default stream is 1.
-            return _of_capsule(value.__dlpack__(stream=stream or 1))
-        return _of_interface(value.__cuda_array_interface__)
+            return _of_capsule(value, value.__dlpack__(stream=stream or 1))
+        return _of_interface(value, value.__cuda_array_interface__)
     except (BufferError, RuntimeError, TypeError, ValueError) as reason:
         raise error("RNN733", f"{name} cannot be shared: {reason}") from reason
 
@@ -75,7 +77,7 @@ _pointer_of.restype = ctypes.c_void_p
 _pointer_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
-def _of_capsule(capsule: object) -> Tensor:
+def _of_capsule(value: Any, capsule: object) -> Tensor:
     """A capsule that nobody takes gives its tensor back when it is dropped."""
     found = _DLTensor.from_address(_pointer_of(capsule, b"dltensor"))
     kind = _KINDS.get(found.code)
@@ -84,7 +86,7 @@ def _of_capsule(capsule: object) -> Tensor:
     shape = tuple(found.shape[: found.ndim])
     strides = tuple(found.strides[: found.ndim]) if found.strides else _contiguous(shape)
     place = (found.data or 0) + found.byte_offset
-    return Tensor(place, np.dtype(f"{kind}{found.bits // 8}"), shape, strides, capsule)
+    return Tensor(place, np.dtype(f"{kind}{found.bits // 8}"), shape, strides, value, capsule)
 
 
 def _of_torch(value: Any) -> Tensor:
@@ -93,12 +95,12 @@ def _of_torch(value: Any) -> Tensor:
     return Tensor(value.data_ptr(), dtype, tuple(value.shape), value.stride(), value)
 
 
-def _of_interface(found: dict[str, Any]) -> Tensor:
+def _of_interface(value: Any, found: dict[str, Any]) -> Tensor:
     dtype = np.dtype(found["typestr"])
     shape = tuple(found["shape"])
     strides = found.get("strides")
     steps = _contiguous(shape) if strides is None else tuple(s // dtype.itemsize for s in strides)
-    return Tensor(found["data"][0], dtype, shape, steps, found)
+    return Tensor(found["data"][0], dtype, shape, steps, value, found)
 
 
 def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
