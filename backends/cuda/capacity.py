@@ -31,7 +31,7 @@ from rnnc.weights import MathType
 from ..tensorir.packing import PackLoop, Products, products
 from .divided import constant_bounds, divided
 from .steps import phases_of
-from .tiles import BLOCK, COLUMNS, LANES, fragments, tile
+from .tiles import BLOCK, COLUMNS, LANES, Tile, fragments
 
 _FLOAT = 4  # bytes
 
@@ -229,8 +229,8 @@ def share(
 def scratch(step: Waves | Levels, buffers: Mapping[str, Buffer], chip: Chip) -> int:
     """Bytes of shared memory that tensor cores need for their sums, kernel after kernel."""
     made = (products(kernel, buffers, LANES) for kernel in kernels_of((step,)))
-    tiles = ((tile(found, chip.warps, False), found) for found in made if found is not None)
-    return max((own.memory(found) for own, found in tiles), default=0)
+    own = Tile(chip.warps)
+    return max((own.memory(found) for found in made if found is not None), default=0)
 
 
 def panels_of(kernel: Kernel, found: Products, floats: int, warps: int) -> Panels | str:

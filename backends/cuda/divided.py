@@ -50,6 +50,15 @@ def divided(kernel: Kernel) -> Loops:
     return Loops(tuple(nested), flat, tuple(exact), kernel.loops[len(independent) :])
 
 
+def row_digits(kernel: Kernel) -> tuple[str | None, ...]:
+    """What a row of a kernel is, where its rows are numbered: values of these loops, and None for
+    the row of the batch."""
+    loops = divided(kernel)
+    long = [loop.name for loop in loops.flat if not has_one_point(loop)]
+    exact = [loop.name for loop in loops.exact]
+    return (*long, *exact, *([None] if kernel.batched else []))
+
+
 def has_one_point(loop: WaveLoop) -> bool:
     """Whether a loop has one point at most, as one that a wave w fixes: w <= t < min(T, w + 1)."""
     one = Poly.of(1)

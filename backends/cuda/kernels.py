@@ -26,12 +26,13 @@ from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
-from .divided import divided, has_one_point
+from .blocks import BlockTiles
+from .divided import divided, has_one_point, row_digits
 from .fragments import Fragments
 from .onchip import Resident
 from .pointwise import POINTWISE
 from .tensor import TensorCores
-from .tiles import LANES, PLAIN_ROWS
+from .tiles import LANES, PLAIN_ROWS, block_tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class KernelEmitter:
             if self.resident is not None:
                 self.resident.emit(self, points)
             elif found is not None and self.math != "float32":
-                TensorCores(self, points, found, self.many).emit()
+                self.on_tensor_cores(points, found)
             elif found is not None:
                 self.multiplied(points, found)
             else:
@@ -177,6 +178,14 @@ class KernelEmitter:
                 for number, (env, row) in enumerate(here):
                     with b.when(tirx.LE(first + int64(number), last)):
                         self.columns(found, sums, number, env, row, tile, lane)
+
+    def on_tensor_cores(self, points: Points, found: Products) -> None:
+        """A block for each tile."""
+        tile = block_tile(found, self.math, len(points.digits)) if self.many else None
+        if tile is None:
+            TensorCores(self, points, found).emit()
+        else:
+            BlockTiles(self, points, found, tile).emit()
 
     def differ(self, found: Products) -> bool:
         """Whether points that are shared out have different weights, or are not all there."""
@@ -283,6 +292,11 @@ class Points:
     def long(self) -> tuple[int, ...]:
         """The positions of loops that may have more than one point."""
         return tuple(n for n, loop in enumerate(self.loops) if not has_one_point(loop))
+
+    @property
+    def digits(self) -> tuple[str | None, ...]:
+        """The loops whose values differ from row to row, None for the row of the batch."""
+        return row_digits(self.emitter.kernel)
 
     @property
     def count(self) -> Expr:

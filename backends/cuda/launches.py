@@ -21,7 +21,7 @@ from ..tensorir.packing import products
 from ..tensorir.tir import Function, int64, load
 from ..tensorir.words import word
 from .capacity import Chip, residence
-from .divided import divided
+from .divided import divided, row_digits
 from .host import Grid, Host, c_bound
 from .kernels import KernelEmitter, Threads
 from .layout import Device, Parameter, declare, identifier
@@ -30,7 +30,7 @@ from .onchip import FEW_ROWS
 from .persistent import Persistent
 from .source import DeviceBuilder
 from .steps import are_rows_apart
-from .tiles import BLOCK, LANES, PLAIN_ROWS, tile
+from .tiles import BLOCK, LANES, PLAIN_ROWS, Tile, block_tile
 from .tiles import ROWS as ROWS_OF_TILE
 from .used import buffers_of
 
@@ -241,8 +241,9 @@ class Launches:
         each = volume(kernel.shape[:-1]) * found.tiles
         if self.plan.math == "float32":
             return f"({rows} + {PLAIN_ROWS - 1}) / {PLAIN_ROWS} * {each * LANES}"
-        own = tile(found, BLOCK // LANES, many)
-        each *= own.parts(found) * BLOCK
+        chosen = block_tile(found, self.plan.math, len(row_digits(kernel))) if many else None
+        own = chosen or Tile(BLOCK // LANES)
+        each *= found.columns // own.columns * BLOCK
         points = " * ".join(factors[kernel.batched :]) or "1"
         batch = "batch" if kernel.batched else "1"
         apart = f"({points}) * (({batch} + {own.rows - 1}) / {own.rows})"

@@ -9,7 +9,8 @@ from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves, kernels_of
 
 from ..tensorir.packing import PackLoop, Products, products
 from .capacity import Chip, residence
-from .tiles import BLOCK, LANES, PLAIN_ROWS, tile
+from .divided import row_digits
+from .tiles import BLOCK, LANES, PLAIN_ROWS, Tile, block_tile
 
 
 def placements(plan: Plan, chip: Chip) -> Placements:
@@ -37,8 +38,10 @@ def _launch(plan: Plan, kernel: Kernel, found: Products) -> Placement:
         for factor in step.factors
         for gate in factor.gates
     )
-    rows = tile(found, BLOCK // LANES, True).rows if plan.math != "float32" else PLAIN_ROWS
-    why = f"read once for every {rows} rows"
+    why = f"read once for every {PLAIN_ROWS} rows"
+    if plan.math != "float32":
+        tile = block_tile(found, plan.math, len(row_digits(kernel)))
+        why = str(tile or Tile(BLOCK // LANES))
     product = PlacedProduct(kernel.name, _weights(found), "cache", size, plan.math, why)
     reason = "all points at once"
     return Placement(_computed((kernel,)), "launches", None, BLOCK, reason, (product,))

@@ -232,7 +232,8 @@ def cuda_source(plan: Plan, chip: Chip) -> str:
     """The whole file; the chip decides which weights stay on it."""
     parts = [_HEAD.format(model=plan.name, most=MOST_BLOCKS)]
     if plan.math != "float32":
-        parts.append((files(__package__) / "tensor_cores.h").read_text())
+        for header in ("tensor_cores.h", "block_tiles.h"):
+            parts.append((files(__package__) / header).read_text())
     made = programs(plan, chip)
     parts += [text for _, _, found in made for text in found.tables]
     parts.append(cuda_text([function for _, _, found in made for function in found.functions]))

@@ -4,6 +4,8 @@
     rnnc_multiply            sums in registers of the warps (tensor_cores.h)
     rnnc_spread              to shared memory, then what follows the sums, a thread an element
 
+Many rows: blocks.py.
+
 Rows of a tile have the same weights: all rows of a kernel, or those of one point where weights
 differ from point to point. Beyond the last row stands the last one again; it is not stored twice.
 """
@@ -27,7 +29,7 @@ from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Expr, address, int64, load, quotient, remainder
 from ..tensorir.words import Word
 from .source import DeviceBuilder
-from .tiles import LANES, ROWS, tile
+from .tiles import COLUMNS, LANES, ROWS, BlockTile, Tile, starts
 
 if TYPE_CHECKING:
     from .kernels import KernelEmitter, Points
@@ -53,31 +55,28 @@ class Item:
 
 
 class TensorCores:
-    """Emits the products of one kernel."""
+    """Emits the products of one kernel: of few rows, whose blocks share k among their warps."""
 
-    def __init__(
-        self, kernel: KernelEmitter, points: Points, found: Products, many: bool = False
-    ) -> None:
+    def __init__(self, kernel: KernelEmitter, points: Points, found: Products) -> None:
         assert isinstance(kernel.b, DeviceBuilder)
         self.kernel, self.points, self.found, self.b = kernel, points, found, kernel.b
-        self.own = own = tile(found, kernel.b.block_size // LANES, many)
-        self.starts = self.b.scratch("rnnc_starts_of_rows", own.starts(found), "int64")
-        self.sums = self.b.scratch("rnnc_sums_of_block", own.sums(found))
+        self.warps = kernel.b.block_size // LANES
+        self.own: Tile | BlockTile = self.tile()
+        count = starts(found, self.own.rows)
+        self.starts = self.b.scratch("rnnc_starts_of_rows", count, "int64")
         self.warp = self.b.let(quotient(self.b.thread, LANES), "warp")
+
+    def tile(self) -> Tile | BlockTile:
+        assert self.warps * LANES >= ROWS * COLUMNS, "a thread collects the sums of one element"
+        own = Tile(self.warps)
+        self.sums = self.b.scratch("rnnc_sums_of_block", own.sums(self.found))
+        return own
 
     def emit(self) -> None:
         with self.items() as item:
             self.find_rows(item)
             self.b.call("__syncthreads")
-            if self.own.across:
-                for number, step in enumerate(self.found.passes):
-                    self.multiply(item, number, step, self.panels_before(number))
-                self.b.call("__syncthreads")
-                count = self.own.rows * self.own.columns // self.b.block_size
-                with self.b.loop(0, count, name="turn") as turn:
-                    self.follow(item, turn * int64(self.b.block_size) + self.b.thread)
-            else:
-                self.one_by_one(item)
+            self.one_by_one(item)
 
     @contextmanager
     def items(self) -> Iterator[Item]:
@@ -89,11 +88,12 @@ class TensorCores:
         unit = b.let(tirx.Max(unit, int64(1)), "unit")
         groups = b.let(quotient(unit + int64(own.rows - 1), own.rows), "groups")
         *outer, _ = kernel.kernel.shape
-        across = self.found.tiles * own.parts(self.found) * volume(tuple(outer))
+        parts = self.found.columns // own.columns
+        across = self.found.tiles * parts * volume(tuple(outer))
         items = quotient(self.points.count, unit) * groups * int64(across)
         with kernel.threads.share(b, b.let(items, "items"), self.b.block_size) as item:
-            part = b.let(remainder(item, own.parts(self.found)), "part")
-            rest = b.let(quotient(item, own.parts(self.found)), "rest")
+            part = b.let(remainder(item, parts), "part")
+            rest = b.let(quotient(item, parts), "rest")
             tile = b.let(remainder(rest, self.found.tiles), "tile")
             rest = b.let(quotient(rest, self.found.tiles), "rest")
             axes: dict[str, Expr] = {}
@@ -119,6 +119,7 @@ class TensorCores:
         with b.when(tirx.LT(b.thread, int64(self.own.rows))):
             row = b.let(tirx.Min(item.first + b.thread, item.last), "own")
             env, batch_row = item.place(row)
+            self.keep(env, batch_row)
             for step in self.found.passes:
                 for factor in step.factors:
                     here = {**env, factor.contraction: int64(0)}
@@ -128,42 +129,44 @@ class TensorCores:
                     b.store(self.starts, int64(number * self.own.rows) + b.thread, start)
                     number += 1
 
-    def multiply(self, item: Item, number: int, step: Pass, panels_before: int) -> None:
-        """The sums of a pass, in shared memory behind `panels_before` panels."""
-        b, own = self.b, self.own
-        panels, tiles = own.panels(step), own.rows // ROWS
-        size = own.rows * own.stride
+    def keep(self, env: Environment, batch_row: Expr) -> None:
+        """What is known of the row of this thread."""
+
+    def multiply(self, item: Item, number: int, step: Pass) -> None:
+        """The sums of a pass, in shared memory."""
+        b, slots, size = self.b, len(step.slots), self.own.rows * self.own.columns
         with b.block():
-            sums = b.local("sum", tiles * panels * 4)
-            b.call(f"rnnc_clear<{tiles * panels * 4}>", address(sums, 0))
+            sums = b.local("sum", slots * 4)
+            b.call(f"rnnc_clear<{slots * 4}>", address(sums, 0))
             for position, factor in enumerate(step.factors):
                 self.accumulate(item, step, factor, sums, number, position)
-            start: Expr = int64(panels_before * size)
-            start += self.warp * int64(8 if own.across else panels * size)
-            target = address(self.sums, start)
-            spread = f"rnnc_spread<{tiles}, {panels}>"
-            b.call(spread, address(sums, 0), target, int64(size), int64(own.stride))
+            target = address(self.sums, self.warp * int64(slots * size))
+            columns = int64(self.own.columns)
+            b.call(f"rnnc_spread<{slots}>", address(sums, 0), target, int64(size), columns)
 
     def accumulate(
         self, item: Item, step: Pass, factor: Factor, sums: Buffer, number: int, position: int
     ) -> None:
         """What factor `position` of pass `number` adds."""
-        b, own, found, word = self.b, self.own, self.found, self.kernel.layout.word
-        stride = len(step.slots) * found.columns
-        start = weights_start(found, factor, word, item.env, item.tile, stride)
-        start = start + item.column + (self.warp * int64(8) if own.across else int64(0))
-        kind = f"{TYPES[self.kernel.math]}, {own.rows // ROWS}, {own.panels(step)}"
-        b.call(
-            f"rnnc_multiply<{kind}>",
+        stride = len(step.slots) * self.found.columns
+        self.b.call(
+            f"rnnc_multiply<{TYPES[self.kernel.math]}, {len(step.slots)}>",
             address(sums, 0),
             *self.vectors(factor, number, position),
-            address(self.kernel.layout.packs[factor.pack], start),
+            self.packed(item, step, factor),
             int64(factor.depth),
-            int64(own.panel if own.across else found.columns),
+            int64(self.found.columns),
             int64(stride),
-            int64(0) if own.across else self.warp,
-            int64(1 if own.across else own.warps),
+            self.warp,
+            int64(self.warps),
         )
+
+    def packed(self, item: Item, step: Pass, factor: Factor) -> Expr:
+        """Where those of the tile are."""
+        found, word = self.found, self.kernel.layout.word
+        stride = len(step.slots) * found.columns
+        start = weights_start(found, factor, word, item.env, item.tile, stride)
+        return address(self.kernel.layout.packs[factor.pack], start + item.column)
 
     def vectors(self, factor: Factor, number: int, position: int) -> tuple[Expr, Expr]:
         """The buffer, and where in it the rows begin."""
@@ -171,45 +174,24 @@ class TensorCores:
         memory = self.kernel.layout.places[factor.vector.buffer].memory
         return address(memory, 0), address(self.starts, before * self.own.rows)
 
-    def panels_before(self, number: int) -> int:
-        return sum(self.own.panels(step) for step in self.found.passes[:number])
-
     # ---- what follows -------------------------------------------------------------------------
-
-    def follow(self, item: Item, element: Expr) -> None:
-        """One element of the tile: all sums are in shared memory."""
-        b, own = self.b, self.own
-        row = b.let(quotient(element, own.columns), "of_tile")
-        column = b.let(remainder(element, own.columns), "of_tile")
-        panel = b.let(quotient(column, own.panel), "panel")
-        inside = row * int64(own.stride) + remainder(column, own.panel)
-        size, each = own.rows * own.stride, own.columns // own.panel
-        with self.valid(item, row, column) as (env, batch_row):
-            known: dict[str, Expr] = {}
-            for number, step in enumerate(self.found.passes):
-                for position, slot in enumerate(step.slots):
-                    before = self.panels_before(number) + position * each
-                    at = (int64(before) + panel) * int64(size) + inside
-                    known[slot] = b.let(load(self.sums, at), "product")
-            at_element = self.kernel.emitter(env, batch_row, known)
-            emit_body(self.kernel.kernel, at_element, self.found.skipped)
 
     def one_by_one(self, item: Item) -> None:
         """A thread an element; it collects its sums pass after pass."""
         b, own = self.b, self.own
-        size = own.rows * own.stride
+        size = own.rows * own.columns
         known: dict[str, Buffer] = {}
         for number, step in enumerate(self.found.passes):
             if number:
                 b.call("__syncthreads")  # the sums before have been collected
-            self.multiply(item, number, step, 0)
+            self.multiply(item, number, step)
             b.call("__syncthreads")
             for slot in step.slots:
                 known[slot] = b.local("product", 1)
             with b.when(tirx.LT(b.thread, int64(size))):
                 for position, slot in enumerate(step.slots):
                     total: Expr = tirx.FloatImm("float32", 0.0)
-                    for warp in range(own.warps):
+                    for warp in range(self.warps):
                         at = int64((warp * len(step.slots) + position) * size) + b.thread
                         total = total + load(self.sums, at)
                     b.store(known[slot], 0, total)
@@ -230,8 +212,12 @@ class TensorCores:
         number = b.let(item.first + row, "own")
         inside = tirx.And(tirx.LT(row, int64(self.own.rows)), tirx.LE(number, item.last))
         with b.when(tirx.And(inside, tirx.LT(here, int64(shape[-1])))):
-            env, batch_row = item.place(number)
+            env, batch_row = self.known(item, number, row)
             yield {**env, name: here}, batch_row
+
+    def known(self, item: Item, number: Expr, row: Expr) -> tuple[Environment, Expr]:
+        """Environment and batch row of row `row` of the tile, the `number`-th of the kernel."""
+        return item.place(number)
 
 
 def weights_start(

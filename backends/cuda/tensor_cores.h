@@ -103,9 +103,10 @@ struct rnnc_3xtf32 {
   }
 };
 
-template <int COUNT>
-struct alignas(4 * COUNT) rnnc_floats {
-  float at[COUNT];
+// Words that are loaded and stored at once.
+template <class WORD, int COUNT>
+struct alignas(4 * COUNT) rnnc_words {
+  WORD at[COUNT];
 };
 
 // Shared memory of a block: where the vectors of its rows begin, and sums of its products.
@@ -142,9 +143,9 @@ static __device__ __forceinline__ void rnnc_left(uint32_t (&left)[TYPE::parts][4
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float *row = rows[half] + word * group;
-    rnnc_floats<2 * group> values;
+    rnnc_words<float, 2 * group> values;
     if (aligned && whole) {
-      values = *(const rnnc_floats<2 * group> *)row;
+      values = *(const rnnc_words<float, 2 * group> *)row;
     } else {
 #pragma unroll
       for (int k = 0; k < 2 * group; ++k)
@@ -160,11 +161,10 @@ static __device__ __forceinline__ void rnnc_left(uint32_t (&left)[TYPE::parts][4
   }
 }
 
-// One warp: 16 ROWS rows, each from x + starts[row] on, times 8 columns of each of PANELS panels
-// that are `apart` words apart. A step of k has `stride` words; this warp takes every `every`-th 8
-// of them from the `first` on. Beyond `depth` nothing is read, nor counted.
-// sums: [row tile][panel][4].
-template <class TYPE, int ROWS, int PANELS>
+// One warp: 16 rows, each from x + starts[row] on, times 8 columns of each of PANELS panels that are
+// `apart` words apart. A step of k has `stride` words; this warp takes every `every`-th 8 of them
+// from the `first` on. Beyond `depth` nothing is read, nor counted. sums: [panel][4].
+template <class TYPE, int PANELS>
 static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x,
                                                      const int64_t *starts,
                                                      const typename TYPE::weights *weights,
@@ -173,18 +173,16 @@ static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x
   constexpr int group = TYPE::group, parts = TYPE::parts;
   const int lane = threadIdx.x % 32, own = lane / 4;
   const int words = ((int)depth + group - 1) / group;
-  const float *rows[2 * ROWS];
-#pragma unroll
-  for (int number = 0; number < 2 * ROWS; ++number) rows[number] = x + starts[8 * number + own];
-  bool aligned = true;
-#pragma unroll
-  for (int number = 0; number < 2 * ROWS; ++number) aligned &= rnnc_is_aligned(rows[number]);
-#pragma unroll(ROWS > 1 ? 1 : 2)
+  const float *const rows[2] = {x + starts[own], x + starts[8 + own]};
+  const bool aligned = rnnc_is_aligned(rows[0]) && rnnc_is_aligned(rows[1]);
+#pragma unroll 2
   for (int step = (int)first; 8 * step < words; step += (int)every) {
     const int word = 8 * step + lane % 4 * 2;
-    uint32_t right[PANELS][parts][2];
+    uint32_t left[parts][4];
+    rnnc_left<TYPE>(left, rows, aligned, word, (int)depth);
 #pragma unroll
     for (int panel = 0; panel < PANELS; ++panel) {
+      uint32_t right[parts][2];
 #pragma unroll
       for (int number = 0; number < 2; ++number) {
         typename TYPE::weights stored = 0;
@@ -193,16 +191,9 @@ static __device__ __forceinline__ void rnnc_multiply(float *sums, const float *x
         uint32_t found[parts];
         TYPE::weight(stored, found);
 #pragma unroll
-        for (int part = 0; part < parts; ++part) right[panel][part][number] = found[part];
+        for (int part = 0; part < parts; ++part) right[part][number] = found[part];
       }
-    }
-#pragma unroll
-    for (int tile = 0; tile < ROWS; ++tile) {
-      uint32_t left[parts][4];
-      rnnc_left<TYPE>(left, rows + 2 * tile, aligned, word, (int)depth);
-#pragma unroll
-      for (int panel = 0; panel < PANELS; ++panel)
-        TYPE::multiply(sums + 4 * (tile * PANELS + panel), left, right[panel]);
+      TYPE::multiply(sums + 4 * panel, left, right);
     }
   }
 }
@@ -260,19 +251,15 @@ static __device__ __forceinline__ void rnnc_multiply_held(float *sums, const flo
 
 // Sums of one warp to where all threads of the block find them: row r, column c of panel p at
 // memory[p * panel + r * width + c].
-template <int ROWS, int PANELS>
+template <int PANELS>
 static __device__ __forceinline__ void rnnc_spread(const float *sums, float *memory, int64_t panel,
                                                    int64_t width) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
-  for (int tile = 0; tile < ROWS; ++tile) {
-#pragma unroll
-    for (int number = 0; number < PANELS; ++number) {
-      const float *found = sums + 4 * (tile * PANELS + number);
-      float *to = memory + number * (int)panel + (16 * tile + lane / 4) * (int)width + lane % 4 * 2;
-      to[0] = found[0], to[1] = found[1];
-      to[8 * (int)width] = found[2], to[8 * (int)width + 1] = found[3];
-    }
+  for (int number = 0; number < PANELS; ++number) {
+    const float *found = sums + 4 * number;
+    float *to = memory + number * (int)panel + lane / 4 * (int)width + lane % 4 * 2;
+    to[0] = found[0], to[1] = found[1];
+    to[8 * (int)width] = found[2], to[8 * (int)width + 1] = found[3];
   }
 }
-

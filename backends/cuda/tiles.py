@@ -1,9 +1,9 @@
 """How the products of a kernel are divided among blocks and warps that use tensor cores.
 
-A block computes a tile of rows and columns of all sums of a kernel. Where rows are many, as in what
-is computed for all grid points at once, its warps share the columns, and each reads weights once
-for all rows. In a wave rows are few, and columns too few to keep all processors busy: there the
-warps share k, and a block has 8 columns only.
+In a wave rows are few, and columns too few to keep all processors busy: a block has 8 columns of 16
+rows, of which its warps share k (`Tile`). Where rows are many, as in what is computed for all grid
+points at once, a block has as large a tile as registers hold (`BlockTile`): what it reads is used
+for all rows, or all columns, of the tile.
 
 Tensor cores multiply 16 rows at least. With fewer the rest is wasted, which costs nothing: such a
 product waits for its weights, and they are read once either way.
@@ -11,67 +11,51 @@ product waits for its weights, and they are read once either way.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..tensorir.packing import Pass, Products
+from rnnc.weights import MathType
+
+from ..tensorir.packing import Products
 
 LANES = 32  # a warp: internal rows and packed panels are whole multiples of it
 BLOCK = 128  # threads of a block that does not stay
 PLAIN_ROWS = 4  # that one warp computes together without tensor cores
 ROWS = 16  # of an instruction
 COLUMNS = 8
-_MOST_ROWS = 64
 _SHARED = 48 << 10  # bytes of a block that need not be asked for
 _FLOAT, _OFFSET = 4, 8
 
 
+# ---- few rows -----------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """`rows` x `columns` of a block, by `warps` that share its columns (`across`), or k.
+    """16 rows x 8 columns of a block, by `warps` that share k.
 
-    Sums of a pass stand in shared memory: [warp if they share k][panel][row][column], a row
-    `stride` floats; a panel is what one warp, or all across, have of the columns of one sum.
+    Sums of a pass stand in shared memory: [warp][slot][row][column].
     """
 
-    across: bool
     warps: int
-    rows: int
-    columns: int
+    rows: int = ROWS
+    columns: int = COLUMNS
 
-    @property
-    def panel(self) -> int:
-        """Columns of a panel."""
-        return COLUMNS * self.warps if self.across else COLUMNS
-
-    @property
-    def stride(self) -> int:
-        """Banks of shared memory: with 8 more, rows 0 to 3 lie in different ones."""
-        return self.panel + 8 if self.across else self.panel
-
-    def panels(self, step: Pass) -> int:
-        """Of a pass."""
-        return len(step.slots) * (self.columns // self.panel)
+    def __str__(self) -> str:
+        return f"read once for every {self.rows} rows"
 
     def sums(self, found: Products) -> int:
-        """Floats of shared memory that sums take: all passes across, else one at a time."""
-        panels = [self.panels(step) for step in found.passes]
-        used = sum(panels) if self.across else max(panels) * self.warps
-        return used * self.rows * self.stride
-
-    def starts(self, found: Products) -> int:
-        """Offsets of rows, for each factor."""
-        return sum(len(step.factors) for step in found.passes) * self.rows
-
-    def parts(self, found: Products) -> int:
-        """How many blocks share a column tile of the packed weights."""
-        return found.columns // self.columns
+        """Floats of shared memory that the sums of a pass take."""
+        return max(len(step.slots) for step in found.passes) * self.warps * self.rows * self.columns
 
     def memory(self, found: Products) -> int:
         """Bytes of shared memory."""
-        return self.sums(found) * _FLOAT + self.starts(found) * _OFFSET
+        return self.sums(found) * _FLOAT + starts(found, self.rows) * _OFFSET
 
-    def fits(self, found: Products) -> bool:
-        return self.memory(found) <= _SHARED
+
+def starts(found: Products, rows: int) -> int:
+    """Offsets of rows, for each factor."""
+    return sum(len(step.factors) for step in found.passes) * rows
 
 
 def fragments(depth: int, group: int, warps: int) -> int:
@@ -79,14 +63,92 @@ def fragments(depth: int, group: int, warps: int) -> int:
     return -(-depth // (8 * group * warps))
 
 
-def tile(found: Products, warps: int, many: bool) -> Tile:
-    """For `many` rows, or as few as a wave has."""
-    if many and warps * COLUMNS == LANES:
-        rows = _MOST_ROWS
-        while rows >= ROWS:
-            wide = Tile(True, warps, rows, found.columns)
-            if wide.fits(found):
-                return wide
-            rows //= 2
-    assert warps * LANES >= ROWS * COLUMNS, "a thread collects the sums of one element"
-    return Tile(False, warps, ROWS, COLUMNS)
+# ---- many rows ----------------------------------------------------------------------------------
+
+_WARPS = BLOCK // LANES
+_STEP = 16  # words of k that are multiplied between two meetings
+_STAGES = 3  # of weights in shared memory
+_MOST_SUMS = 128  # floats of a thread: leaves as many registers for operands and addresses
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTile:
+    """`rows` x `columns` (of each sum) of a block of four warps, which are `across` beside each
+    other (block_tiles.h).
+
+    Operands have `parts` words each, of `group` neighbours in k.
+    """
+
+    rows: int
+    columns: int
+    across: int
+    group: int
+    parts: int
+
+    def __str__(self) -> str:
+        return f"read once for every {self.rows} rows, in tiles of {self.rows} x {self.columns}"
+
+    @property
+    def tiles(self) -> int:
+        """Instructions that a warp has one above the other."""
+        return self.rows * self.across // (_WARPS * ROWS)
+
+    @property
+    def own(self) -> int:
+        """Columns of a sum that a warp has."""
+        return self.columns // self.across
+
+    def panels(self, slots: int) -> int:
+        """Instructions that a warp has side by side, of so many sums."""
+        return slots * self.own // COLUMNS
+
+    def sums(self, slots: int) -> int:
+        """Floats of a thread."""
+        return 4 * self.tiles * self.panels(slots)
+
+    def shown(self, found: Products) -> int:
+        """Floats between rows of sums in shared memory: neighbours lie in different banks."""
+        width = found.shape.sums * self.own
+        return width + (COLUMNS - width) % LANES
+
+    def memory(self, found: Products) -> int:
+        """Floats of shared memory, but for those of rows."""
+        width = max(len(step.slots) for step in found.passes) * self.columns
+        right = _STAGES * _STEP * (width + (8 - width) % LANES)
+        left = 2 * self.parts * self.rows * _STEP
+        return max(left + right, _WARPS * COLUMNS * self.shown(found))
+
+    def fits(self, found: Products, digits: int) -> bool:
+        """Whether registers and shared memory have room for it."""
+        offsets = starts(found, self.rows) + digits * self.rows
+        bytes = self.memory(found) * _FLOAT + offsets * _OFFSET
+        return self.sums(found.shape.sums) <= _MOST_SUMS and bytes <= _SHARED
+
+    def cost(self, found: Products) -> float:
+        """What has to be read for one multiplication, in floats: of memory, and of shared memory,
+        which is several times as fast."""
+        sums = found.shape.sums
+        read = 1 / (sums * self.columns) + 1 / (self.group * self.rows)
+        again = 1 / (sums * self.own) + 1 / (ROWS * self.tiles)
+        return read + again * self.parts / self.group / 4
+
+
+def block_tile(found: Products, math: MathType, digits: int) -> BlockTile | None:
+    """The one that reads least, or None if a thread cannot hold all sums of an instruction.
+
+    `digits` numbers say which point and row of the batch a row is.
+    """
+    fitting = (tile for tile in _tiles(found, math) if tile.fits(found, digits))
+    return min(fitting, key=lambda tile: tile.cost(found), default=None)
+
+
+def _tiles(found: Products, math: MathType) -> Iterator[BlockTile]:
+    group = 2 if math in ("bf16", "fp16") else 1
+    parts = 2 if math == "3xtf32" else 1
+    for rows in (128, 64, 32):
+        for across in (1, 2, 4):
+            for columns in range(found.columns, 0, -COLUMNS * across):
+                if found.columns % columns or columns % (COLUMNS * across):
+                    continue
+                if rows * across % (_WARPS * ROWS) == 0:
+                    yield BlockTile(rows, columns, across, group, parts)

@@ -38,8 +38,14 @@ static inline int cudaGetLastError() {
 
 namespace emulator {
 struct index { int x; };
+struct copy {
+  void *to;
+  const void *from;  // null: zeros
+};
 struct fiber {
   ucontext_t context;
+  std::vector<copy> open;                 // copies of 16 bytes that are under way
+  std::vector<std::vector<copy>> groups;  // and those that were committed, the oldest first
   std::vector<char> stack;
   index thread, block;
   bool begun = false, done = false;
@@ -51,6 +57,7 @@ struct meeting {
 struct warp_state {
   int arrived = 0, turn = 0;
   uint32_t left[2][32][4], right[2][32][2];  // of two multiplications that follow each other
+  const uint32_t *row[32];
   meeting met;
   float values[32];
 };
@@ -133,6 +140,8 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
     own.thread.x = number % threads;
     own.block.x = number / threads;
     own.done = false;
+    own.open.clear();
+    own.groups.clear();
     order.push_back(&own);
     if (own.begun) continue;
     own.stack.resize(64 * 1024);
@@ -145,15 +154,19 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
     if (shuffling()) std::shuffle(order.begin(), order.end(), *shuffling());
     long before = progress;
     left = 0;
-    // Shuffled, blocks also get on at different speeds: half of them wait a round.
-    std::vector<bool> paused(count);
-    for (int64_t block = 0; shuffling() && block < count; ++block)
-      paused[block] = (*shuffling())() % 2;
+    // Shuffled, blocks also get on at different speeds, and warps of a block: half of the blocks wait
+    // a round, and a quarter of the warps of the others.
+    const int64_t warps = threads / 32;
+    std::vector<bool> paused(count * warps);
+    for (int64_t warp = 0, block = 0; shuffling() && warp < count * warps; ++warp) {
+      if (warp % warps == 0) block = (*shuffling())() % 2;
+      paused[warp] = block || (*shuffling())() % 4 == 0;
+    }
     bool complete = true;
     for (fiber *own : order) {
       if (own->done) continue;
       ++left;
-      if (paused[own->block.x]) {
+      if (paused[own->block.x * warps + own->thread.x / 32]) {
         complete = false;
         continue;
       }
@@ -175,6 +188,7 @@ static inline void cooperate(int64_t count, int threads, size_t shared,
 #define blockIdx emulator::block_now
 #define blockDim emulator::index{emulator::threads_of_block}
 #define __syncthreads() emulator_syncthreads()
+#define __syncwarp() emulator_syncwarp()
 #define __shfl_sync(mask, value, lane) emulator_of_lane(value, lane)
 #define __shfl_xor_sync(mask, value, bits) emulator_of_lane(value, (threadIdx.x % 32) ^ (bits))
 
@@ -187,6 +201,11 @@ static inline void emulator_syncthreads() {
   emulator::syncthreads();
   emulator_restore(own);
 }
+static inline void emulator_syncwarp() {
+  emulator::fiber *own = emulator::current;
+  emulator::meet((*emulator::blocks)[own->block.x].warps[own->thread.x / 32].met, 32);
+  emulator_restore(own);
+}
 static inline float emulator_of_lane(float value, int lane) {
   emulator::fiber *own = emulator::current;
   value = emulator::of_lane(value, lane);
@@ -195,6 +214,32 @@ static inline float emulator_of_lane(float value, int lane) {
 }
 static inline float *rnnc_shared() {
   return (float *)emulator::shared("asked for", emulator::shared_of_block + 4);
+}
+// Copies in the background are made when they are waited for, and not before.
+static inline void rnnc_copy(void *to, const void *from, bool inside) {
+  emulator::current->open.push_back({to, inside ? from : nullptr});
+}
+static inline void rnnc_group() {
+  emulator::current->groups.push_back(std::move(emulator::current->open));
+  emulator::current->open.clear();
+}
+template <int PENDING>
+static inline void rnnc_await() {
+  auto &groups = emulator::current->groups;
+  for (; groups.size() > PENDING; groups.erase(groups.begin()))
+    for (const emulator::copy &own : groups.front())
+      own.from ? std::memcpy(own.to, own.from, 16) : std::memset(own.to, 0, 16);
+}
+static inline void rnnc_matrices(uint32_t *words, const uint32_t *row) {
+  emulator::fiber *own = emulator::current;
+  const int lane = own->thread.x % 32;
+  auto &warp = (*emulator::blocks)[own->block.x].warps[own->thread.x / 32];
+  warp.row[lane] = row;
+  emulator::meet(warp.met, 32);
+  for (int number = 0; number < 4; ++number)
+    words[number] = warp.row[8 * number + lane / 4][lane % 4];
+  emulator::meet(warp.met, 32);
+  emulator_restore(own);
 }
 static inline void rnnc_release(unsigned *flag, unsigned value) {
   *flag = value;
