@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -34,13 +36,13 @@ def compiler() -> str | None:
 
 
 def emulated(
-    compilation: Compilation, change: tuple[str, str] | None = None, chip: Chip = SMALL
+    compilation: Compilation, changes: Sequence[tuple[str, str]] = (), chip: Chip = SMALL
 ) -> CudaModel:
-    """The model, on the emulator; `change` replaces a part of the emitted text."""
+    """The model, on the emulator; `changes` replace patterns of the emitted text."""
     source = cuda_source(compilation.plan, chip)
-    if change is not None:
-        assert change[0] in source
-        source = source.replace(*change)
+    for pattern, replacement in changes:
+        source, count = re.subn(pattern, replacement, source, flags=re.MULTILINE)
+        assert count, pattern
     described = manifest(compilation.plan, tuple(ARCHITECTURES), compilation.origin)
     return CudaModel(Artifact(described, library(source), compilation.source.text))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import shutil
 import subprocess
@@ -13,17 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rnnc.backends.cuda.backend import BACKEND
-from rnnc.backends.cuda.capacity import CHIPS, Chip, residence
-from rnnc.backends.cuda.meetings import neighbours
+from rnnc.backends.cuda.capacity import CHIPS, Chip
 from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError
 from rnnc.driver import Compilation
 from rnnc.ir.signature import param_signature
-from rnnc.plan.plan import Waves
-from rnnc.runtime.cuda.memory import Arena
 from rnnc.runtime.cuda.model import CudaBoundModel
-from tests.backends.emulation import NARROW, ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
+from tests.backends.emulation import ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
 from tests.cells.test_compiled import compare, compilation, single
 from tests.oracles.arrays import Array
 from tests.oracles.cases import CASES
@@ -38,23 +34,8 @@ EMULATED = [
     *(pytest.param(name, id=name) for name in _QUICK.split()),
     *(pytest.param(name, id=name, marks=pytest.mark.slow) for name in _SLOW.split()),
 ]
-MEET = "forward_3_w0_persistent_meet"  # of the wavefront over layers
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler to emulate with")
 needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
-
-
-class Poisoned(Arena):
-    """Workspaces full of NaN: what was computed before is not there by chance."""
-
-    def get(self, size: int) -> int:
-        start = super().get(size)
-        ctypes.memset(start, 0xFF, size)
-        return start
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnc.runtime.cuda.model.Arena", Poisoned)
 
 
 @cache
@@ -108,42 +89,6 @@ def test_launch_by_launch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_homes_of_weights(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
     check("stacked-gru", chip)
-
-
-@needs_compiler
-def test_layers_meet_those_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks 0 to 4 own layers 1 to 3 of the wavefront, block 5 layer 0."""
-    plan = planned("stacked_lstm").plan
-    [loop] = [step for step in plan.steps if isinstance(step, Waves)]
-    found = neighbours(loop, residence(loop, plan, NARROW), plan)
-    assert found is not None
-    assert (found[0], found[4], found[5]) == ((0, 1, 2, 3, 5), (1, 2, 3, 4), (0, 1, 5))
-    check("stacked_lstm", NARROW)
-    monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
-    check("stacked_lstm", NARROW)
-
-
-@needs_compiler
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(("while ((int)(rnnc_acquire(flag) - epoch) < 0)", "while (0)"), id="no flags"),
-        pytest.param(
-            (f"{MEET}((&(flags[(int64_t)0])), (&(epoch_ptr)), first_block);", ";"),
-            id="no meeting",
-        ),
-    ],
-)
-def test_what_is_left_out_is_noticed(
-    change: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The emulator sees a race."""
-    monkeypatch.setenv("RNNC_EMULATOR_SEED", "11")
-    case = NAMED["stacked_lstm"]
-    _, params = built("stacked_lstm")
-    bound = emulated(planned("stacked_lstm"), change, NARROW).bind(params)
-    with pytest.raises(AssertionError):
-        compare(case, bound, params, case.sizes)
 
 
 @needs_nvcc

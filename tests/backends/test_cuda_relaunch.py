@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -133,7 +134,8 @@ def test_what_is_left_out_is_noticed(
 ) -> None:
     """The emulator sees a race, or that nobody gets on."""
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "11")
-    changed = emulated(compilation, change, chip)
+    part, instead = change
+    changed = emulated(compilation, [(re.escape(part), instead)], chip)
     weights = changed.random_parameters(1)
     bound = changed.bind(weights)
     with pytest.raises((AssertionError, DiagnosticError)):
