@@ -145,13 +145,15 @@ class KernelEmitter:
 
     def divided(self) -> tuple[tuple[WaveLoop, ...], WaveLoop | None, tuple[WaveLoop, ...]]:
         """Outer loops, the innermost loop if its points may be rows of one matrix product, and the
-        loops of one point inside that."""
+        loops of one point inside that. Of a loop that has one point at most there are no rows."""
         loops = self.kernel.loops
         if self.listing is not None:
             return loops, None, ()
         inner = next((n for n, loop in enumerate(reversed(loops)) if not loop.exact), len(loops))
         place = len(loops) - inner - 1
         if place < 0 or not all(self.may_differ(loop.name) for loop in loops[place:]):
+            return loops, None, ()
+        if loops[place].most == 1:
             return loops, None, ()
         return loops[:place], loops[place], loops[place + 1 :]
 
@@ -223,6 +225,8 @@ class KernelEmitter:
             tile = b.let(number * int64(together), "tile")
             tiles = self.row_tile(found, env, tile, together, 1)
             tiles.place(0, env, int64(0))
+            with b.loop(0, together, name="u") as ahead:
+                self.ask_ahead(tiles, env, int64(0), ahead)
             tiles.multiply(1)
             with b.loop(0, together, name="u") as ahead:
                 self.epilogue(tiles, env, int64(0), 0, ahead)
@@ -287,7 +291,7 @@ class KernelEmitter:
             with b.loop(0, tall, name="r") as r:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
                 tiles.place(r, here, batch)
-                self.ask_ahead(tiles, here, batch)
+                self.ask_ahead(tiles, here, batch, 0)
             tiles.multiply(tall)
             with b.loop(0, tall, name="r") as r:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
@@ -354,9 +358,9 @@ class KernelEmitter:
             return depth
         return self.b.let(tirx.Select(tirx.EQ(listing.level, int64(0)), int64(0), depth), "terms")
 
-    def ask_ahead(self, tiles: RowTile, env: Environment, batch: Expr) -> None:
+    def ask_ahead(self, tiles: RowTile, env: Environment, batch: Expr, ahead: Expr | int) -> None:
         emitter = Emitter(self.b, self.layout, env, batch, None, {})
-        column = tiles.tile * int64(tiles.products.columns)
+        column = (tiles.tile + int64(ahead)) * int64(tiles.products.columns)
         ask_for_reads(emitter, self.kernel, tiles.products, column)
 
     def epilogue(

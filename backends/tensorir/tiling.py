@@ -14,6 +14,7 @@ from rnnc.weights import PackType
 MOST_ROWS = 14  # more rows of a register tile need more addresses than there are scalar registers
 _MOST_WIDTH = 7  # vectors of one sum: leaves room for three rows
 _MOST_AHEAD = 64  # rows of weights
+_NARROW = ("bf16", "fp16", "int8")  # several weights a word
 _MOST_ACCUMULATORS = 24  # of one row: more than any processor of today has registers for
 
 
@@ -94,10 +95,11 @@ def tiling(shape: Shape, exceptions: Tilings) -> Tiling:
 
 def default_tiling(shape: Shape) -> Tiling:
     width = default_width(shape)
-    prefetch = tuple(default_prefetch(depth) for group in shape.depths for depth in group)
+    together = default_together(shape, width)
+    prefetch = tuple(default_prefetch(shape, depth) for group in shape.depths for depth in group)
     rows = 6 if shape.sums * width > 2 else MOST_ROWS
     # The left operands of a block stay in the first-level cache.
-    return Tiling(width, rows, 48, default_together(shape, width), prefetch)
+    return Tiling(width, rows, 48, together, prefetch)
 
 
 def default_width(shape: Shape) -> int:
@@ -111,10 +113,16 @@ def default_width(shape: Shape) -> int:
 
 
 def default_together(shape: Shape, width: int) -> int:
-    """One row is bound by the bandwidth of the weights: two streams of them, if registers allow."""
-    return 2 if shape.sums * width <= 4 and shape.vectors // width % 2 == 0 else 1
+    """One row is bound by the bandwidth of the weights: two streams of them, if registers allow.
+
+    A word of narrow weights is several multiply-adds, of which more must be under way at once.
+    Streams of weights that are asked for ahead gain nothing from a second one.
+    """
+    asked = any(default_prefetch(shape, depth) for group in shape.depths for depth in group)
+    most = 6 if shape.weights in _NARROW else 0 if asked else 4
+    return 2 if shape.sums * width <= most and shape.vectors // width % 2 == 0 else 1
 
 
-def default_prefetch(depth: int) -> int:
+def default_prefetch(shape: Shape, depth: int) -> int:
     """Long streams the processor follows by itself: there, asking costs about 5 %."""
-    return 4 if 96 <= depth <= 320 else 0
+    return 4 if shape.weights not in _NARROW and 96 <= depth <= 320 else 0

@@ -132,12 +132,32 @@ class WaveLoop:
     @property
     def extent(self) -> int | None:
         """How many points there are, if that is fixed."""
-        match self.lower, self.upper:
-            case Polynomial(lower), Polynomial(upper):
-                return (upper - lower).constant
-            case Polynomial(lower), Increment(Polynomial(upper), amount):
-                return (upper + amount - lower).constant
-        return None
+        lower, upper = _polynomial(self.lower), _polynomial(self.upper)
+        return None if lower is None or upper is None else (upper - lower).constant
+
+    @property
+    def most(self) -> int | None:
+        """How many points there are at most, if one of the bounds' arguments says so."""
+        found = [
+            (upper - lower).constant
+            for lower in map(_polynomial, _arguments(self.lower, Maximum))
+            for upper in map(_polynomial, _arguments(self.upper, Minimum))
+            if lower is not None and upper is not None
+        ]
+        return min((size for size in found if size is not None), default=None)
+
+
+def _polynomial(bound: Bound) -> Poly | None:
+    match bound:
+        case Polynomial(poly):
+            return poly
+        case Increment(Polynomial(poly), amount):
+            return poly + amount
+    return None
+
+
+def _arguments(bound: Bound, kind: type[Minimum] | type[Maximum]) -> tuple[Bound, ...]:
+    return bound.arguments if isinstance(bound, kind) else (bound,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ def points(loops: tuple[WaveLoop, ...], env: dict[str, int]) -> list[tuple[int, 
     lower, upper = loop.lower.evaluate(env), loop.upper.evaluate(env)
     if loop.exact:
         assert upper == lower + 1
+    assert loop.most is None or upper - lower <= loop.most
     for value in range(lower, upper):
         inner = points(tuple(rest), env | {loop.name: value})
         found += [(value, *point) for point in inner]
