@@ -1,5 +1,8 @@
 """Products of int8 weights: rows of the left operand are rounded to int8 too, sums are exact.
 
+    for each block of rows: round its rows, once for all column tiles
+        for column tile, row tile: multiply codes, scale the sums
+
 A row is divided by its scale, the largest magnitude / 127, and rounded to the nearest integer, ties
 to even; so was each column of the panel when it was packed (runtime/model.c). Products of
 these codes are summed in int32, which holds 2^17 of them, and multiplied by both scales. All
@@ -9,7 +12,6 @@ with an infinity or NaN gives NaN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tvm import tirx
@@ -32,7 +34,7 @@ from ..tensorir.tir import (
     with_lanes,
 )
 from ..tensorir.words import INT8
-from .microkernel import Accumulators, Factor, Panels, Tile, each_product
+from .microkernel import Accumulators, Panels, Tile, each_product
 from .target import CpuTarget
 
 MOST_DEPTH = 1 << 17  # 2^17 * 127 * 127 < 2^31
@@ -143,8 +145,8 @@ class Quantize:
                     code = b.let(tirx.Cast(with_lanes("int32", lanes), nearest), "code")
                     b.store(codes, to + k, tirx.Cast(with_lanes("int8", lanes), code))
                     b.store(sums, 0, load(sums, 0, lanes) + code)
-                with b.loop(0, lanes, name="lane") as lane:
-                    b.store(totals, row, load(totals, row) + load(sums, lane))
+                total = reduction("add", load(sums, 0, lanes))
+                b.store(totals, row, load(totals, row) + total)
         return b.finish()
 
     def largest(self, b: Builder, left: Buffer, start: Expr, depth: Expr) -> Expr:
@@ -159,14 +161,71 @@ class Quantize:
                 bits = tirx.reinterpret(with_lanes("int32", lanes), load(left, start + k, lanes))
                 bits = bits & splat(int32(_MAGNITUDE), lanes)
                 b.store(most, 0, tirx.Max(load(most, 0, lanes), bits))
-            with b.loop(0, lanes, name="lane") as lane:
-                b.store(found, 0, tirx.Max(load(found, 0), load(most, lane)))
+            b.store(found, 0, tirx.Max(load(found, 0), reduction("smax", load(most, 0, lanes))))
         return b.let(load(found, 0), "largest")
+
+
+def reduction(name: str, vector: Expr) -> Expr:
+    """One int32 of all lanes."""
+    if lanes_of(vector) == 1:
+        return vector
+    return intrinsic(f"llvm.vector.reduce.{name}", "int32", vector)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundedRows:
+    """The rows of a block in int8: `depth` values of each, from its offset in `left` on.
+
+    Codes are words, padded with zeros; with them come each row's scale and the sum of its codes.
+    """
+
+    left: Buffer
+    offsets: Buffer
+    depth: int
+    codes: Buffer
+    scales: Buffer
+    totals: Buffer
+
+    @staticmethod
+    def of(b: Builder, left: Buffer, depth: int, rows: int) -> RoundedRows:
+        """Room for so many rows."""
+        return RoundedRows(
+            left,
+            b.local("offsets", rows, "int64"),
+            depth,
+            b.local("codes", rows * INT8.steps(depth), "int32"),
+            b.local("scales", rows),
+            b.local("totals", rows, "int32"),
+        )
+
+    def round(self, b: Builder, rows: Expr | int, lanes: int) -> None:
+        """The first so many rows; their offsets are known."""
+        given = [address(self.left, 0), address(self.offsets, 0), int64(self.depth)]
+        b.call(Quantize(lanes).name, int64(rows), *given, *self.made(int64(0)))
+
+    def made(self, first: Expr) -> list[Expr]:
+        """The addresses of codes, scales and totals from a row on."""
+        codes = address(self.codes, first * int64(INT8.steps(self.depth)))
+        return [codes, address(self.scales, first), address(self.totals, first)]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundedFactor:
+    """One summand of a matmul: the rows of a block times the panels at word `start`."""
+
+    rows: RoundedRows
+    weights: Buffer
+    start: Expr
+
+    def arguments(self, first: Expr | int) -> list[Expr]:
+        """What `QuantizedMultiply` takes, for rows from `first` on."""
+        weights = address(self.weights, self.start)
+        return [*self.rows.made(int64(first)), weights, int64(self.rows.depth)]
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizedMultiply:
-    """As `Multiply`, with int8 weights: rows are quantized first.
+    """As `Multiply`, with int8 weights and rows that were rounded before.
 
     int32_t name(int64_t rows, float *sums,
                  {const int32_t *codes, const float *scales, const int32_t *totals,
@@ -181,25 +240,6 @@ class QuantizedMultiply:
     def name(self) -> str:
         factors = "".join(f"_{panels.count}_{panels.prefetch}" for panels in self.factors)
         return f"rnnc_multiply_int8_{self.tile.rows}x{self.tile.vectors}{factors}"
-
-    @property
-    def needs(self) -> tuple[QuantizedMultiply, Quantize]:
-        return self, Quantize(self.tile.lanes)
-
-    def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
-        """The sums of `rows` rows, to `sums`."""
-        arguments = [int64(rows), address(sums, 0)]
-        for factor in factors:
-            codes = b.local("codes", self.tile.rows * INT8.steps(factor.depth), "int32")
-            scales, totals = (
-                b.local("scales", self.tile.rows),
-                b.local("t", self.tile.rows, "int32"),
-            )
-            made = [address(codes, 0), address(scales, 0), address(totals, 0)]
-            given = [address(factor.left, 0), address(factor.offsets, 0), int64(factor.depth)]
-            b.call(Quantize(self.tile.lanes).name, int64(rows), *given, *made)
-            arguments += [*made, address(factor.weights, factor.start), int64(factor.depth)]
-        b.call(self.name, *arguments)
 
     def function(self) -> Function:
         b = Builder(self.name)

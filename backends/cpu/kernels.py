@@ -21,10 +21,11 @@ from ..tensorir.levels import Listing
 from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.panels import panel_number
-from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, quotient, remainder
+from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from ..tensorir.words import INT8, SPARSE, word
 from .ahead import ask_for_reads
-from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply
+from .blocks import Block, rows_of_block
+from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply, RoundedFactor
 from .microkernel import Factor as TileFactor
 from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
 from .sparse import SparseMultiply, has_lookup, stored
@@ -140,6 +141,8 @@ class KernelEmitter:
                 here[name] = stack.enter_context(b.loop(0, size, name=name))
             if rows.single and flat is None:
                 self.one_row(found, rows, here, tasks)
+            elif word(found.shape.weights) == INT8:
+                self.many_rounded_rows(found, rows, here, tasks)
             else:
                 self.many_rows(found, rows, here, tasks)
 
@@ -221,13 +224,18 @@ class KernelEmitter:
         b = self.b
         together = found.tiling.together
         count = found.tiles // together
+        block: Block | None = None
+        if word(found.shape.weights) == INT8:
+            block = self.block(found, 1)
+            block.place(0, env, int64(0))
+            block.round(1)
         with self.tiles(count, tasks) as number:
             tile = b.let(number * int64(together), "tile")
-            tiles = self.row_tile(found, env, tile, together, 1)
+            tiles = self.row_tile(found, env, tile, together, 1, block)
             tiles.place(0, env, int64(0))
             with b.loop(0, together, name="u") as ahead:
                 self.ask_ahead(tiles, env, int64(0), ahead)
-            tiles.multiply(1)
+            tiles.multiply(1, 0)
             with b.loop(0, together, name="u") as ahead:
                 self.epilogue(tiles, env, int64(0), 0, ahead)
 
@@ -239,15 +247,8 @@ class KernelEmitter:
         """
         b = self.b
         count = b.let(rows.count, "rows")
-        least = ceiling_quotient(count, found.tiling.block)
         number = int64(tasks.count)
-        # Few tiles that do not divide among the tasks: their rows do.
-        uneven = tirx.And(
-            tirx.NE(remainder(int64(found.tiles), number), int64(0)),
-            tirx.LT(int64(found.tiles), number * int64(_FEW_TILES)),
-        )
-        shares = tirx.Min(count, tirx.Select(uneven, number, int64(1)))
-        blocks = b.let(tirx.Max(least, shares), "blocks")
+        blocks = self.blocks(found, count, found.tiling.block, tasks)
         by_rows: Expr | None = None
         if tasks.turn is None:
             by_rows = b.let(tirx.GE(count, int64(_MANY_ROWS)), "by_rows")
@@ -263,6 +264,50 @@ class KernelEmitter:
             stop = b.let(quotient(count * (block + int64(1)), blocks), "stop")
             self.row_tiles(found, rows, env, tile, start, stop)
 
+    def many_rounded_rows(
+        self, found: Products, rows: Rows, env: Environment, tasks: Tasks
+    ) -> None:
+        """Work items as those of `many_rows`, all tiles of a block one after another."""
+        b = self.b
+        count = b.let(rows.count, "rows")
+        most = rows_of_block(found, self.height(found, found.tiling.rows, 1))
+        blocks = self.blocks(found, count, most, tasks)
+        block, held = self.block(found, most), b.local("held", 1, "int64")
+        b.store(held, 0, int64(-1))
+        with self.tiles(int64(found.tiles) * blocks, tasks) as item:
+            number = b.let(quotient(item, found.tiles), "block")
+            tile = b.let(remainder(item, found.tiles), "tile")
+            start = b.let(quotient(count * number, blocks), "start")
+            stop = b.let(quotient(count * (number + int64(1)), blocks), "stop")
+            with b.when(tirx.NE(load(held, 0), number)):
+                b.store(held, 0, number)
+                with b.loop(start, stop, name="r") as row:
+                    here, batch = rows.place(b, row, env)
+                    block.place(row - start, here, batch)
+                block.round(stop - start)
+            self.row_tiles(found, rows, env, tile, start, stop, block)
+
+    def blocks(self, found: Products, count: Expr, most: int, tasks: Tasks) -> Expr:
+        """Into how many blocks of at most so many rows a column tile is divided."""
+        number = int64(tasks.count)
+        # Few tiles that do not divide among the tasks: their rows do.
+        uneven = tirx.And(
+            tirx.NE(remainder(int64(found.tiles), number), int64(0)),
+            tirx.LT(int64(found.tiles), number * int64(_FEW_TILES)),
+        )
+        shares = tirx.Min(count, tirx.Select(uneven, number, int64(1)))
+        return self.b.let(tirx.Max(ceiling_quotient(count, most), shares), "blocks")
+
+    def block(self, found: Products, rows: int) -> Block:
+        """Room for so many rounded rows."""
+        depth = max(factor.depth for step in found.passes for factor in step.factors)
+        if depth > MOST_DEPTH:
+            message = f"a product of {depth} int8 weights: sums hold {MOST_DEPTH}"
+            raise DiagnosticError([Diagnostic("RNN703", message)])
+        rounding = Quantize(found.lanes)
+        self.used[rounding.name] = rounding
+        return Block(self.b, self.layout, found, rows)
+
     def tiles(self, count: Expr | int, tasks: Tasks):  # type: ignore[no-untyped-def]
         if tasks.turn is None:
             return share(self.b, count, tasks.task, tasks.count)
@@ -276,10 +321,11 @@ class KernelEmitter:
         tile: Expr,
         start: Expr,
         stop: Expr,
+        block: Block | None = None,
     ) -> None:
         """Rows start..stop of one column tile, in register tiles of nearly equal height."""
         b = self.b
-        tiles = self.row_tile(found, env, tile, 1, found.tiling.rows)
+        tiles = self.row_tile(found, env, tile, 1, found.tiling.rows, block)
         count = b.let(stop - start, "count")
         blocks = b.let(ceiling_quotient(count, tiles.rows), "tiles")
         safe = b.let(tirx.Max(blocks, int64(1)), "safe")
@@ -292,61 +338,76 @@ class KernelEmitter:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
                 tiles.place(r, here, batch)
                 self.ask_ahead(tiles, here, batch, 0)
-            tiles.multiply(tall)
+            tiles.multiply(tall, first - start)
             with b.loop(0, tall, name="r") as r:
                 here, batch = rows.place(b, b.let(first + r, "row"), env)
                 self.epilogue(tiles, here, batch, r, 0)
 
-    def row_tile(
-        self, found: Products, env: Environment, tile: Expr, together: int, most: int
-    ) -> RowTile:
-        """At most `most` rows of neighbouring column tiles, fewer if registers are few."""
-        widths = [len(step.slots) * found.width * together for step in found.passes]
+    def height(self, found: Products, most: int, together: int) -> int:
+        """At most so many rows of neighbouring column tiles, fewer if registers are few."""
         form = word(found.shape.weights)
-        dot = Dot.of(self.target)
-        parts = dot.parts if form == INT8 else form.group
         if form == SPARSE:
-            rows = min(most, SparseMultiply.most_rows(self.target))
-        else:
-            rows = min(most, *(rows_that_fit(width, self.target, parts) for width in widths))
+            return min(most, SparseMultiply.most_rows(self.target))
+        parts = Dot.of(self.target).parts if form == INT8 else form.group
+        widths = (len(step.slots) * found.width * together for step in found.passes)
+        return min(most, *(rows_that_fit(width, self.target, parts) for width in widths))
+
+    def row_tile(
+        self,
+        found: Products,
+        env: Environment,
+        tile: Expr,
+        together: int,
+        most: int,
+        block: Block | None,
+    ) -> RowTile:
+        """At most `most` rows of neighbouring column tiles, of a block if they are rounded."""
+        rows = self.height(found, most, together)
+        form = word(found.shape.weights)
         passes: list[PassTile] = []
-        for step, width in zip(found.passes, widths, strict=True):
-            shape = Tile(rows, width, self.lanes)
+        for step in found.passes:
+            shape = Tile(rows, len(step.slots) * found.width * together, self.lanes)
             panels = tuple(
                 Panels(together, factor.prefetch if self.single else 0) for factor in step.factors
             )
             multiply: Multiply | QuantizedMultiply | SparseMultiply
             if form == INT8:
-                multiply = QuantizedMultiply(shape, panels, dot)
+                multiply = QuantizedMultiply(shape, panels, Dot.of(self.target))
             elif form == SPARSE:
                 multiply = SparseMultiply(shape, panels, has_lookup(self.target))
             else:
                 multiply = Multiply(shape, panels, form)
-            self.used.update({needed.name: needed for needed in multiply.needs})
+            self.used[multiply.name] = multiply
             factors = tuple(
-                self.tile_factor(factor, found, env, tile, rows) for factor in step.factors
+                self.tile_factor(factor, found, env, tile, rows, block) for factor in step.factors
             )
             sums = self.b.local("sums", rows * shape.columns)
             passes.append(PassTile(step, multiply, factors, sums))
         return RowTile(self.b, self.layout, found, tile, rows, tuple(passes))
 
     def tile_factor(
-        self, factor: Factor, found: Products, env: Environment, tile: Expr, rows: int
-    ) -> TileFactor:
-        """The packed weights of a factor from `tile` on, and room for the offsets of the rows."""
+        self,
+        factor: Factor,
+        found: Products,
+        env: Environment,
+        tile: Expr,
+        rows: int,
+        block: Block | None,
+    ) -> TileFactor | RoundedFactor:
+        """The packed weights of a factor from `tile` on, and the rows that they multiply: of the
+        block, or room for their offsets."""
         b = self.b
         form = word(found.shape.weights)
-        if form == INT8 and factor.depth > MOST_DEPTH:
-            message = f"a product of {factor.depth} int8 weights: sums hold {MOST_DEPTH}"
-            raise DiagnosticError([Diagnostic("RNN703", message)])
         panel = len(factor.gates) * found.width
         if form != SPARSE:  # of which there is an entry for each vector
             panel *= form.rows(factor.depth) * self.lanes
         start = b.let(panel_number(found, factor, env, tile) * int64(panel), "panel")
+        weights = self.layout.packs[factor.pack]
+        if block is not None:
+            return RoundedFactor(block.rows_of(factor), weights, start)
         left = self.layout.places[factor.vector.buffer].memory
         offsets = b.local("offsets", rows, "int64")
-        weights, count = self.layout.packs[factor.pack], self.terms(factor)
-        return TileFactor(left, offsets, weights, start, factor.depth, count)
+        return TileFactor(left, offsets, weights, start, factor.depth, self.terms(factor))
 
     def terms(self, factor: Factor) -> Expr:
         """How many values of the vector are multiplied: none where all of them are zero."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tvm import tirx
 
@@ -92,6 +93,17 @@ class Factor:
     depth: int
     count: Expr
 
+    def arguments(self, first: Expr | int) -> list[Expr]:
+        """What `Multiply` takes; its rows are those of the tile, wherever that is in a block."""
+        left = [address(self.left, 0), address(self.offsets, 0)]
+        return [*left, address(self.weights, self.start), self.count]
+
+
+class Operand(Protocol):
+    """A factor as the function takes it that multiplies."""
+
+    def arguments(self, first: Expr | int) -> list[Expr]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Multiply:
@@ -112,18 +124,9 @@ class Multiply:
     form: Word = FLOAT32
 
     @property
-    def needs(self) -> tuple[Multiply]:
-        """The functions that a call calls."""
-        return (self,)
-
-    @property
     def name(self) -> str:
         factors = "".join(f"_{panels.count}_{panels.prefetch}" for panels in self.factors)
         return f"rnnc_multiply_{self.form.weights}_{self.tile.rows}x{self.tile.vectors}{factors}"
-
-    def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
-        """The sums of `rows` rows, to `sums`."""
-        call_multiply(b, self.name, rows, sums, factors)
 
     def function(self) -> Function:
         b = Builder(self.name)
@@ -148,14 +151,16 @@ class Multiply:
 
 
 def call_multiply(
-    b: Builder, name: str, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]
+    b: Builder,
+    name: str,
+    rows: Expr | int,
+    sums: Buffer,
+    factors: Sequence[Operand],
+    first: Expr | int = 0,
 ) -> None:
-    """Call a function with the parameters of `Multiply`."""
-    arguments = [int64(rows), address(sums, 0)]
-    for factor in factors:
-        arguments += [address(factor.left, 0), address(factor.offsets, 0)]
-        arguments += [address(factor.weights, factor.start), factor.count]
-    b.call(name, *arguments)
+    """The sums of `rows` rows, of a block from `first` on, to `sums`."""
+    arguments = [argument for factor in factors for argument in factor.arguments(first)]
+    b.call(name, int64(rows), address(sums, 0), *arguments)
 
 
 @dataclass(frozen=True, slots=True)

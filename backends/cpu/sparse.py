@@ -38,7 +38,7 @@ from ..tensorir.tir import (
     splat,
     with_lanes,
 )
-from .microkernel import Accumulators, Factor, Panels, Tile, call_multiply
+from .microkernel import Accumulators, Panels, Tile
 from .target import CpuTarget
 
 STEPS = 4  # weights of a column in a group; their places make a word
@@ -71,14 +71,6 @@ class SparseMultiply:
     @property
     def name(self) -> str:
         return f"rnnc_multiply_sparse_{self.tile.rows}x{self.tile.vectors}_{len(self.factors)}"
-
-    @property
-    def needs(self) -> tuple[SparseMultiply]:
-        return (self,)
-
-    def call(self, b: Builder, rows: Expr | int, sums: Buffer, factors: Sequence[Factor]) -> None:
-        """The sums of `rows` rows, to `sums`."""
-        call_multiply(b, self.name, rows, sums, factors)
 
     def function(self) -> Function:
         b = Builder(self.name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..tensorir.elements import Emitter
 from ..tensorir.layout import Environment, Layout
 from ..tensorir.packing import Pass, Products
 from ..tensorir.tir import Buffer, Builder, Expr, int64, load
-from .integers import QuantizedMultiply
-from .microkernel import Factor, Multiply
+from .blocks import place_row
+from .integers import QuantizedMultiply, RoundedFactor
+from .microkernel import Factor, Multiply, call_multiply
 from .sparse import SparseMultiply
 
 
@@ -20,7 +20,7 @@ class PassTile:
 
     step: Pass
     multiply: Multiply | QuantizedMultiply | SparseMultiply
-    factors: tuple[Factor, ...]
+    factors: tuple[Factor | RoundedFactor, ...]
     sums: Buffer
 
 
@@ -39,15 +39,13 @@ class RowTile:
         """Say at which point and batch row the tile's row `row` stands."""
         for step in self.passes:
             for packed, factor in zip(step.step.factors, step.factors, strict=True):
-                here = {**env, packed.contraction: int64(0)}
-                place = self.layout.places[packed.vector.buffer]
-                start = Emitter(self.b, self.layout, here, batch, None, {})
-                self.b.store(factor.offsets, row, start.offset(place, packed.vector))
+                if isinstance(factor, Factor):  # rounded rows were placed with their block
+                    place_row(self.b, self.layout, packed, factor.offsets, row, env, batch)
 
-    def multiply(self, rows: Expr | int) -> None:
-        """Compute the sums of so many rows; all are placed."""
+    def multiply(self, rows: Expr | int, first: Expr | int) -> None:
+        """Compute the sums of so many placed rows; rounded ones are the block's from `first` on."""
         for step in self.passes:
-            step.multiply.call(self.b, rows, step.sums, step.factors)
+            call_multiply(self.b, step.multiply.name, rows, step.sums, step.factors, first)
 
     def vectors(self, row: Expr, ahead: Expr) -> Iterator[tuple[Expr, dict[str, Expr]]]:
         """The columns of one row in tile `tile + ahead`: the first of a vector, and its sums."""

@@ -18,6 +18,8 @@ from rnnc.weights import PackType
 
 from .tiling import Shape, Tiling, Tilings, tiling
 
+VectorKey = tuple[object, ...]
+
 _MOST_VECTORS = 6  # accumulator vectors of one pass and row: leaves room for at least three rows
 
 
@@ -47,6 +49,11 @@ class Factor:
     @property
     def depth(self) -> int:
         return self.gates[0].columns
+
+    @property
+    def key(self) -> VectorKey:
+        """Equal for factors that multiply the same values."""
+        return vector_key(self.vector, self.contraction, self.depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +102,10 @@ def products(
     sums = accumulated(kernel)
     if not sums.terms:
         return None
-    groups: dict[tuple[object, ...], list[str]] = {}
+    groups: dict[tuple[VectorKey, ...], list[str]] = {}
     for slot, terms in sums.terms.items():
-        groups.setdefault(tuple(vector_key(contract) for contract in terms), []).append(slot)
+        key = tuple(vector_key(one.vector, one.contraction, one.weight.columns) for one in terms)
+        groups.setdefault(key, []).append(slot)
     depths = tuple(
         tuple(contract.weight.columns for contract in sums.terms[slots[0]])
         for slots in groups.values()
@@ -147,13 +155,12 @@ def accumulated(kernel: Kernel) -> Sums:
     return sums
 
 
-def vector_key(contract: ex.Contract) -> tuple[object, ...]:
-    """Equal for products that multiply the same vector."""
-    vector = contract.vector
+def vector_key(vector: ex.Load, contraction: str, depth: int) -> VectorKey:
+    """Equal for products that multiply the same `depth` values."""
     last = vector.element[-1]
     assert isinstance(last, Poly)
-    start = last - Poly.of(contract.contraction)
-    return (vector.buffer, vector.index, vector.element[:-1], start, contract.weight.columns)
+    start = last - Poly.of(contraction)
+    return (vector.buffer, vector.index, vector.element[:-1], start, depth)
 
 
 def factors(

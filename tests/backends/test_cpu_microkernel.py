@@ -11,7 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from rnnc.backends.cpu.integers import Dot, QuantizedMultiply
 from rnnc.backends.cpu.library import assembly
-from rnnc.backends.cpu.microkernel import Factor, Multiply, Panels, Tile, rows_that_fit
+from rnnc.backends.cpu.microkernel import (
+    Factor,
+    Multiply,
+    Panels,
+    Tile,
+    call_multiply,
+    rows_that_fit,
+)
 from rnnc.backends.cpu.target import NAMED, CpuTarget, host
 from rnnc.backends.tensorir.tir import (
     Builder,
@@ -79,7 +86,8 @@ def test_one_row_over_two_panels(prefetch: int, tmp_path: Path) -> None:
     result, left, weights = b.pointer("result"), b.pointer("left"), b.pointer("weights")
     offsets = b.local("offsets", 1, "int64")
     b.store(offsets, 0, int64(5))
-    multiply.call(b, 1, result, [Factor(left, offsets, weights, int64(0), depth, int64(depth))])
+    factor = Factor(left, offsets, weights, int64(0), depth, int64(depth))
+    call_multiply(b, multiply.name, 1, result, [factor])
     glue = """
     #include "rnnc_runtime.h"
     int32_t row(void *, void *, void *);
