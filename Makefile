@@ -33,8 +33,7 @@ lint: $(VENV)/rnnc-test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/rnnc-bench-installed
-	$(BIN)/python benchmarks/peers.py --threads 2 --output $(VENV)/peers.json
-	$(BIN)/python benchmarks/peers.py --threads 1 --output $(VENV)/peers.json --resume
+	$(BIN)/python benchmarks/peers.py --threads 2 --threads 1 --budget 1140 --output $(VENV)/peers.json
 
 cells: $(VENV)/rnnc-test-installed
 	$(BIN)/python -m docs.generate_cells

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from measuring import Peaks
-from peer_rows import PEERS, Row, Rows
+from peer_rows import PEERS, ROUNDS, Row, Rows
 
 from rnnc.atomic import replacing_file
 
@@ -15,23 +15,29 @@ class Table:
     """Printed row by row; the heading comes at once."""
 
     def __init__(self, threads: int) -> None:
+        print()
         print(f"{threads} threads; times in ms; load {os.getloadavg()[0]:.1f}")
-        titles = ("rnnc", *PEERS, "ratio", "floor", "of floor", "to lstm", "compile s")
+        titles = ("rnnc", *PEERS, "ratio", "floor", "of floor", "to lstm", "compile s", "done")
         print(f"{'':26}" + "".join(f"{title:>12}" for title in titles), flush=True)
 
-    def print(self, row: Row, peaks: Peaks) -> None:
+    def print(self, row: Row, peaks: Peaks, progress: str) -> None:
         floor = row.floor_ms(peaks)
         cells = [number(row.ms["rnnc"])]
         for peer in PEERS:
             cells.append(number(row.ms[peer]) if peer in row.ms else failure(row, peer))
         cells += [number(row.ratio), number(floor), number(floor / row.ms["rnnc"])]
-        cells += [number(row.to_lstm), number(row.compile_s)]
+        cells += [number(row.to_lstm), number(row.compile_s), progress]
         print(f"{row.case:26}" + "".join(f"{cell:>12}" for cell in cells))
         for peer, reason in row.failures.items():
             print(f"{'':26}  {peer}: {reason}")
         if "compiled" in row.ready_s:
             print(f"{'':26}  compiled: ready after {row.ready_s['compiled']:.0f} s")
+        if row.rounds < ROUNDS:
+            print(f"{'':26}  late: {row.rounds} of {ROUNDS} rounds")
         print(end="", flush=True)
+
+    def leave_out(self, case: str, reason: str) -> None:
+        print(f"{case:26}  not measured: {reason}", flush=True)
 
 
 def number(value: float | None) -> str:
@@ -50,6 +56,8 @@ def plot(path: Path, found: Rows) -> str:
         from matplotlib.figure import Figure
     except ImportError as error:
         return f"no plot: {error.name} is not installed"
+    if not found.rows:
+        return "no plot: there are no rows"
     shown = [(found.measured(threads), peaks) for threads, peaks in found.peaks.items()]
     height = max(4.0, 1.5 + 0.24 * max(len(rows) for rows, _ in shown))
     figure = Figure(figsize=(13, height * len(shown)), layout="constrained")

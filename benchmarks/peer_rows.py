@@ -15,7 +15,9 @@ from measuring import Peaks
 
 from rnnc.atomic import write_text
 
-PEERS = ("torch", "compiled", "onnxruntime", "openvino", "jax")
+# In the order in which they are prepared: who may take longest comes last.
+ROUNDS = 5
+PEERS = ("torch", "onnxruntime", "openvino", "jax", "compiled")
 PACKAGES = ("rnnc", "apache-tvm", "torch", "onnxruntime", "openvino", "jax", "numpy")
 
 
@@ -24,8 +26,8 @@ class Row:
     """One network. Times in ms by who computes it; `failures` say why somebody has none.
 
     `ready_s` are the seconds until a peer's first result, `seconds` those of the whole row,
-    compiling and all. `flops`, `read` and `resident` are those of floor.Work. `to_lstm` is our time
-    over that of our own LSTM of as many flops.
+    compiling and all, `rounds` how often the contenders took turns. `flops`, `read` and `resident`
+    are those of floor.Work. `to_lstm` is our time over that of our own LSTM of as many flops.
     """
 
     case: str
@@ -40,6 +42,7 @@ class Row:
     resident: float
     to_lstm: float | None
     seconds: float
+    rounds: int = ROUNDS
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
 
     @property
@@ -70,6 +73,7 @@ class Rows:
         self.path = path
         self.rows: list[Row] = []
         self.peaks: dict[int, Peaks] = {}
+        self.left_out: list[dict[str, object]] = []  # rows that this run had no time for, and why
         if resume and path.exists():
             written = json.loads(path.read_text())
             names = {one.name for one in fields(Row)}
@@ -83,16 +87,27 @@ class Rows:
         return [row for row in self.rows if row.threads == threads]
 
     def peaks_of(self, threads: int) -> Peaks:
-        return self.peaks.setdefault(threads, Peaks(threads))
+        return self.peaks.get(threads) or Peaks(threads)
 
-    def add(self, row: Row) -> None:
-        """Writes all rows so far, as one file that is always whole."""
+    def add(self, row: Row, peaks: Peaks) -> None:
+        """Writes all rows so far, with the peaks as they are known now."""
         self.rows.append(row)
+        self.peaks[row.threads] = peaks
+        self._write()
+
+    def leave_out(self, case: str, threads: int, reason: str) -> None:
+        """Writes that a row is missing."""
+        self.left_out.append({"case": case, "threads": threads, "reason": reason})
+        self._write()
+
+    def _write(self) -> None:
+        """One file that is always whole."""
         found = {
             "machine": machine(),
             "versions": {name: installed(name) for name in PACKAGES},
             "peaks": [asdict(peaks) for peaks in self.peaks.values()],
             "rows": [self._described(row) for row in self.rows],
+            "left_out": self.left_out,
         }
         write_text(self.path, json.dumps(found, indent=1))
 

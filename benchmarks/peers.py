@@ -1,4 +1,4 @@
-"""rnnc against its peers on the CPU: `python benchmarks/peers.py --threads 2`.
+"""rnnc against its peers on the CPU: `python benchmarks/peers.py --threads 2 --threads 1`.
 
 Every row is a network, every column who computes it: torch (its LSTM and GRU, else eager), JAX
 (lax.scan), torch.compile (of the step; what that took stands beside it), ONNX Runtime (LSTM and
@@ -11,21 +11,26 @@ cell that says so.
 multiply-add peak and of the weights, read once in every wave that uses them, over the measured
 bandwidth at their size. `to lstm` is our time over that of our own LSTM of as many flops.
 
+`--budget SECONDS` is what all of it may take, whatever peers do: each row has its share of what is
+left, a peer that is not ready in its part of that is left out, rounds are left out where timing is
+late, and rows that remain when the time is over are said to be missing. Rows are measured in a
+process of their own: a peer that hangs or breaks costs the row that peer and no more.
+
 Prints a table, and writes after every row the rows so far as JSON, and at the end a plot beside it.
-An interrupted run keeps its rows; `--resume` goes on from a file, measured with any number of
-threads, so that a long run can be cut into slices: `--limit 60 --resume`. The peaks are measured
-around every row, and of all measurements in the file the best counts.
+An interrupted run keeps its rows; `--resume` goes on from a file, so that a long run can be cut
+into slices: `--limit 60 --resume`. The peaks are measured around every row, and of all measurements
+in the file the best counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -40,16 +45,21 @@ from onnx_graphs import formula_graph, onnxruntime_call, openvino_call, operator
 from operators import operator_layers, torch_operator_call
 from peer_cases import Case, cases, chosen, standard
 from peer_report import Table, plot
-from peer_rows import PEERS, Row, Rows
+from peer_rows import PEERS, ROUNDS, Row, Rows
+from peer_workers import Lost, Stage, Task, Worker
 
 from rnnc.diagnostics import DiagnosticError
 from rnnc.sampling import random_parameters
 
-ROUNDS, SECONDS = 5, 0.08
+SECONDS = 0.08
 PAUSE = 0.03  # seconds in which the threads of the one before stop spinning
 # Sums in another order differ by rounding, which a long recurrence carries on.
 TOLERANCE = 1e-3
 LSTM_STEPS = 100
+LONGEST = 600.0  # seconds of a row where nothing is said
+OWN = 300.0  # seconds in which ours must be ready
+TIMING = 6.0  # seconds of a row that peers leave for the rounds
+LEAST = 1.0  # seconds that every peer has
 
 
 class TooLong(Exception):
@@ -57,9 +67,9 @@ class TooLong(Exception):
 
 
 @contextmanager
-def within(seconds: int) -> Iterator[None]:
+def within(seconds: float) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
-        raise TooLong(f"not ready in {seconds} s")
+        raise TooLong(not_ready(seconds))
 
     before = signal.signal(signal.SIGALRM, stop)
     # Again and again: what is raised in the callback of a weak reference is lost.
@@ -69,6 +79,10 @@ def within(seconds: int) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def not_ready(seconds: float) -> str:
+    return f"not ready in {seconds:.0f} s"
 
 
 def own_call(case: Case, threads: int) -> tuple[Call, Arrays, Arrays, Work, float]:
@@ -88,7 +102,7 @@ def own_call(case: Case, threads: int) -> tuple[Call, Arrays, Arrays, Work, floa
 def peer_calls(
     case: Case, params: Arrays, inputs: Arrays, threads: int
 ) -> Iterator[tuple[str, Callable[[], Call]]]:
-    """Each peer by its name, and what makes its call."""
+    """Each peer by its name, and what makes its call; who may take longest comes last."""
     read = {name: array for name, array in inputs.items() if array.dtype == np.float32}
     weights = {
         name: np.ascontiguousarray(array, np.float32)
@@ -103,12 +117,13 @@ def peer_calls(
     else:
         graph = partial(formula_graph, case.formula, weights, read)
         yield "torch", lambda: Torch(threads).call(case.formula, weights, read)
-        yield "compiled", lambda: TorchCompiled(threads).call(case.formula, weights, read)
         yield "onnxruntime", lambda: onnxruntime_call(graph(), read, threads)
     yield "jax", lambda: Jax(threads).call(case.formula, weights, read)
+    if not case.operator:
+        yield "compiled", lambda: TorchCompiled(threads).call(case.formula, weights, read)
 
 
-def checked(make: Callable[[], Call], expected: Array, seconds: int) -> tuple[Call, float] | str:
+def checked(make: Callable[[], Call], expected: Array, seconds: float) -> tuple[Call, float] | str:
     """A peer's call and the seconds that it took to prepare it, or what is wrong with it."""
     try:
         with within(seconds):
@@ -122,7 +137,7 @@ def checked(make: Callable[[], Call], expected: Array, seconds: int) -> tuple[Ca
         return str(error)
     except Exception as error:
         if isinstance(error.__cause__, TooLong) or isinstance(error.__context__, TooLong):
-            return f"not ready in {seconds} s"
+            return not_ready(seconds)
         [text, *_] = [*str(error).strip().splitlines(), ""]
         return f"fails: {type(error).__name__}: {text[:80]}"
     difference = distance(found, expected)
@@ -138,18 +153,30 @@ def distance(left: npt.ArrayLike, right: Array) -> float:
 
 
 def timed(
-    calls: Mapping[str, Call], threads: int, resident: float, peaks: Peaks
-) -> dict[str, float]:
-    """Milliseconds of each call; the peaks are measured before and after."""
+    calls: Mapping[str, Call], threads: int, resident: float, peaks: Peaks, end: float
+) -> tuple[dict[str, float], int]:
+    """Milliseconds of each call, and of how many rounds: after `end` none begins but the first.
+
+    The peaks are measured before and after.
+    """
     clock = time.process_time if threads == 1 else time.perf_counter
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    rounds = 0
     peaks.measure(resident)
-    times = interleaved(calls, ROUNDS, SECONDS, clock, PAUSE)
+    while rounds < ROUNDS and (not rounds or time.monotonic() < end):
+        for name, found in interleaved(calls, 1, SECONDS, clock, PAUSE).items():
+            times[name] += found
+        rounds += 1
     peaks.measure(resident)
-    return {name: median(values) for name, values in times.items()}
+    return {name: median(values) for name, values in times.items()}, rounds
 
 
-def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set[str]) -> Row:
+def measured_row(task: Task, begin: Callable[[Stage], None]) -> Row:
+    """The row of a task; `begin` is told what begins."""
+    case, threads, peaks = task.case, task.threads, task.peaks
     start = time.perf_counter()
+    end = time.monotonic() + task.seconds
+    begin(Stage("rnnc", OWN))
     call, params, inputs, needed, compile_s = own_call(case, threads)
     expected = call()
     calls: dict[str, Call] = {"rnnc": call}
@@ -158,16 +185,19 @@ def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set
             standard("lstm", (case.batch, case.hidden, 1, LSTM_STEPS)), threads
         )
         calls["own LSTM"] = lstm
-    failures, ready_s = {}, {}
+    failures, ready_s = dict(task.lost), {}
     for name, make in peer_calls(case, params, inputs, threads):
-        if name not in only:
+        if name not in task.only or name in failures:
             continue
+        seconds = max(LEAST, min(task.ready, end - TIMING - time.monotonic()))
+        begin(Stage(name, seconds))
         match checked(make, expected, seconds):
             case str(reason):
                 failures[name] = reason
             case (peer, took):
                 calls[name], ready_s[name] = peer, took
-    ms = timed(calls, threads, needed.resident, peaks)
+    begin(Stage("timing", max(TIMING, end - time.monotonic())))
+    ms, rounds = timed(calls, threads, needed.resident, peaks, end)
     to_lstm = None
     if "own LSTM" in ms and needed.flops:
         to_lstm = ms["rnnc"] / (ms["own LSTM"] * needed.flops / lstm_needed.flops)
@@ -184,14 +214,75 @@ def measured_row(case: Case, threads: int, peaks: Peaks, seconds: int, only: set
         resident=needed.resident,
         to_lstm=to_lstm,
         seconds=time.perf_counter() - start,
+        rounds=rounds,
     )
+
+
+def supervised(worker: Worker, task: Task, end: float) -> tuple[Row, Peaks]:
+    """The row; a peer that costs its process is left out of another attempt. Raises Lost for what
+    is no peer's fault."""
+    latest = time.monotonic() + task.seconds
+    while True:
+        try:
+            found: tuple[Row, Peaks] = worker.row(task, end)
+            return found
+        except Lost as lost:
+            if lost.stage not in PEERS:
+                raise
+            left = max(2 * TIMING, latest - time.monotonic())
+            task = replace(task, seconds=left, lost={**task.lost, lost.stage: str(lost)})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows, by whom; no row begins after `last`, and at `end` all is over (monotonic)."""
+
+    cases: Sequence[Case]
+    threads: Sequence[int]
+    peers: frozenset[str]
+    ready: int
+    last: float
+    end: float
+
+    def missing(self, rows: Rows, threads: int) -> list[Case]:
+        known = {row.case for row in rows.measured(threads)}
+        return [case for case in self.cases if case.name not in known]
+
+
+def measure(wanted: Wanted, rows: Rows) -> int:
+    """Adds the rows that are missing; returns how many are left."""
+    began = time.monotonic()
+    total = left = sum(len(wanted.missing(rows, threads)) for threads in wanted.threads)
+    for threads in wanted.threads:
+        table = Table(threads)
+        with Worker(measured_row, threads) as worker:
+            for case in wanted.missing(rows, threads):
+                now = time.monotonic()
+                if now >= wanted.last:
+                    return left
+                share = min(LONGEST, (wanted.end - now) / left)
+                task = Task(
+                    case, threads, rows.peaks_of(threads), wanted.peers, share, wanted.ready
+                )
+                left -= 1
+                try:
+                    row, peaks = supervised(worker, task, wanted.end)
+                except Lost as lost:
+                    rows.leave_out(case.name, threads, str(lost))
+                    table.leave_out(case.name, str(lost))
+                    continue
+                rows.add(row, peaks)
+                minutes, seconds = divmod(int(time.monotonic() - began), 60)
+                progress = f"{total - left}/{total} {minutes}:{seconds:02}"
+                table.print(row, peaks, progress)
+    return left
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, action="append", help="repeatable; 2 without")
     parser.add_argument(
         "--only",
         action="append",
@@ -199,37 +290,33 @@ def main() -> int:
     )
     parser.add_argument("--peer", action="append", choices=PEERS, help="only these; repeatable")
     parser.add_argument("--list", action="store_true", help="the names of all rows")
-    parser.add_argument("--ready", type=int, default=30, help="seconds to prepare a peer")
+    parser.add_argument("--ready", type=int, default=30, help="seconds to prepare a peer, at most")
     parser.add_argument("--output", type=Path, default=Path("peers.json"))
     parser.add_argument("--resume", action="store_true", help="keep the output's rows, add others")
     parser.add_argument("--limit", type=float, help="seconds after which no row is begun")
-    wanted = parser.parse_args()
-    if wanted.list:
+    parser.add_argument("--budget", type=float, help="seconds after which all is over")
+    given = parser.parse_args()
+    if given.list:
         print(*(case.name for case in cases()), sep="\n")
         return 0
     try:
-        asked = chosen(wanted.only) if wanted.only else cases()
+        asked = chosen(given.only) if given.only else cases()
     except (KeyError, ValueError) as error:
         parser.error(f"no such row: {error} (see --list)")
-    threads: int = wanted.threads
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    rows = Rows(wanted.output, wanted.resume)
-    known = {row.case for row in rows.measured(threads)}
-    missing = [case for case in asked if case.name not in known]
-    peaks = rows.peaks_of(threads)
-    table = Table(threads)
-    end = time.monotonic() + (wanted.limit or float("inf"))
+    rows = Rows(given.output, given.resume)
+    now = time.monotonic()
+    last, end = now + (given.limit or float("inf")), now + (given.budget or float("inf"))
+    peers = frozenset(given.peer or PEERS)
+    wanted = Wanted(asked, given.threads or [2], peers, given.ready, last, end)
     try:
-        while missing and time.monotonic() < end:
-            row = measured_row(missing[0], threads, peaks, wanted.ready, set(wanted.peer or PEERS))
-            rows.add(row)
-            table.print(row, peaks)
-            missing.pop(0)
+        left = measure(wanted, rows)
     except KeyboardInterrupt:
-        print(f"interrupted: {len(rows.rows)} rows are in {wanted.output}", file=sys.stderr)
+        print(f"\ninterrupted: {len(rows.rows)} rows are in {given.output}", file=sys.stderr)
         return 130
-    print(f"peak {peaks.gflops:.0f} GFLOP/s; {len(missing)} rows left; {wanted.output}")
-    print(plot(wanted.output.with_suffix(".png"), rows))
+    for peaks in rows.peaks.values():
+        print(f"{peaks.threads} threads: peak {peaks.gflops:.0f} GFLOP/s")
+    print(f"{left} rows left, {len(rows.left_out)} not measured; {given.output}")
+    print(plot(given.output.with_suffix(".png"), rows))
     return 0
 
 

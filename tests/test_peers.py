@@ -32,14 +32,19 @@ def test_unknown_row_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_missing_peer_is_a_cell_that_says_so(tmp_path: Path) -> None:
+def test_peers_without_a_time_are_cells_that_say_so(tmp_path: Path) -> None:
+    """One that is missing, and one that takes its process along."""
     (tmp_path / "torch.py").write_text("raise ImportError('gone', name='torch')")
+    (tmp_path / "openvino.py").write_text("import os; os._exit(7)")
     output = tmp_path / "rows.json"
-    row = ("--only", "gru:2,5,1,3", "--threads", "1", "--peer", "torch")
+    row = ("--only", "gru:2,5,1,3", "--threads", "1", "--peer", "torch", "--peer", "openvino")
     found = run(*row, "--output", str(output), first=tmp_path)
     assert found.returncode == 0, found.stderr
     [written] = json.loads(output.read_text())["rows"]
-    assert written["failures"] == {"torch": "not installed (torch)"}
+    assert written["failures"] == {
+        "torch": "not installed (torch)",
+        "openvino": "ended its process with 7",
+    }
     assert written["ratio"] is None
     assert written["ms"]["rnnc"] > 0
     assert "torch: not installed" in found.stdout
@@ -47,6 +52,19 @@ def test_missing_peer_is_a_cell_that_says_so(tmp_path: Path) -> None:
     found = run(*row, "--output", str(output), "--resume", first=tmp_path)
     assert "0 rows left" in found.stdout
     assert output.read_text() == before
+
+
+def test_rows_without_time_are_named(tmp_path: Path) -> None:
+    output = tmp_path / "rows.json"
+    row = ("--only", "gru:2,5,1,3", "--threads", "1", "--peer", "torch", "--budget", "1e-9")
+    found = run(*row, "--output", str(output))
+    assert found.returncode == 0, found.stderr
+    written = json.loads(output.read_text())
+    assert written["rows"] == []
+    assert written["left_out"] == [
+        {"case": "gru:2,5,1,3", "threads": 1, "reason": "the time is over"}
+    ]
+    assert "not measured: the time is over" in found.stdout
 
 
 def test_floor_of_what_was_measured() -> None:
