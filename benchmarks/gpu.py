@@ -3,16 +3,21 @@
     python benchmarks/gpu.py prepare build/gpu          # where nvcc is; needs no GPU
     python benchmarks/gpu.py run build/gpu              # where the GPU is; needs no nvcc and no TVM
 
-`prepare` compiles every model of the standard library, with inputs, weights and what the
-interpreter makes of them, and the networks of the table; it goes on where it was stopped. `run`
-compares all models with that, then times the table against cuDNN, torch.compile, a Triton scan and
-FlashRNN, eagerly and as CUDA graphs; a peer that is not there is a row that says so. It writes
-results.json into the folder, and ends with 1 if a model is wrong, with 4 if there is no GPU.
+`prepare` compiles the networks of the table, then every model of the standard library, with inputs,
+weights and what the interpreter makes of them; it goes on where it was stopped. `run` compares all
+models with that, then times the table against cuDNN, torch.compile, a Triton scan and FlashRNN; a
+peer that is not there is a row that says so. It writes results.json into the folder, anew behind
+each model and row, and ends with 1 if a model is wrong, with 4 if there is no GPU.
+
+Times are of CUDA's events, medians of rounds in which contenders take turns: `eager` and `graph`
+are of calls one behind the other, `cold` is of single graphs, each after the GPU's L2 cache was
+written over. "rnnc apart" is a loop that is launched kernel by kernel.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import statistics
@@ -20,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,9 +36,14 @@ import gpu_numerics
 from gpu_rows import DEVICE, ROWS, Row
 from gpu_workers import Lost, Workers
 
-ROUNDS, SECONDS_A_ROUND = 3, 0.05
+ROUNDS, SECONDS_A_ROUND = 5, 0.03
+COLD_ROUNDS = 9
+L2_BYTES = 256 << 20  # what is written to clear it: more than any has
 SLOW = 500.0  # milliseconds of a call that is timed once
-SECONDS_A_CASE, SECONDS_A_ROW = 60.0, 180.0  # before a process is given up
+SECONDS_A_CASE, SECONDS_A_ROW = 20.0, 120.0  # before a process is given up
+SECONDS_A_CALL = 10.0  # before it hangs
+NUMERICS = 0.45  # of the time, at most; the table has what is left
+APART = " apart"  # loops kernel by kernel
 # By how much, over the largest magnitude, outputs of one network may differ among contenders.
 ALLOWED = {"float32": 1e-4, "3xtf32": 1e-4, "tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
 
@@ -53,7 +64,8 @@ def prepare(folder: Path, target: str, jobs: int, only: list[str], seconds: floa
     for name in gpu_numerics.names():
         if not (numerics / f"{name}.npz").exists():
             tasks.append((name, numerics, target, ""))
-    tasks = [task for task in tasks if not only or any(part in task[0] for part in only)]
+    kinds = {rows: "table", numerics: "library"}
+    tasks = [task for task in tasks if _is_chosen(f"{kinds[task[1]]} {task[0]}", only)]
     end = time.monotonic() + seconds
     failed = 0
     with ProcessPoolExecutor(jobs) as pool:
@@ -115,7 +127,7 @@ def build_row(row: Row, math: str, folder: Path, target: str) -> None:
     """Writes the library of a row."""
     from rnnc.runtime.artifact import write
 
-    write(_library(folder, row, math), compilation_of(row, math, target).artifact)
+    write(_library(folder, row, math), artifact(compilation_of(row, math, target), target))
 
 
 def _library(folder: Path, row: Row, math: str) -> Path:
@@ -125,16 +137,29 @@ def _library(folder: Path, row: Row, math: str) -> Path:
 # ---- run ----------------------------------------------------------------------------------------
 
 
-def run(folder: Path, seconds: float, only: list[str], host_only: bool) -> int:
+def run(folder: Path, output: Path, seconds: float, only: list[str], host_only: bool) -> int:
     """Numerics, then the table, as far as the time goes."""
-    end = time.time() + seconds
-    results: dict[str, Any] = {"numerics": {}, "rows": []}
+    begun = time.time()
+    end = begun + seconds
+    results: dict[str, Any] = {"gpu": {}, "numerics": {}, "rows": [], "seconds": {}}
     if not host_only:
-        results |= about_gpu()
-        print(", ".join(f"{name} {value}" for name, value in results.items() if value), flush=True)
-    cases = _chosen(gpu_numerics.prepared(folder / "numerics"), only)
+        # In a process of its own, as all that follows: this one stays alive whatever happens.
+        [(_, about)] = Workers(about_gpu, SECONDS_A_ROW).each(["about"])
+        if isinstance(about, str | Lost):
+            print(f"no GPU to measure on: {about}", file=sys.stderr)
+            return 4
+        results["gpu"] = about
+        print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    start = int if host_only else _begin
+    names = _chosen("library", gpu_numerics.prepared(folder / "numerics"), only)
+    cases = [name + way for name in names for way in ("", APART)]
+    checked = Workers(
+        partial(_check, folder / "numerics", not host_only),
+        SECONDS_A_CASE,
+        start,
+        end=end if host_only else begun + NUMERICS * seconds,
+    )
     wrong = 0
-    checked = Workers(partial(_check, folder / "numerics", not host_only, end), SECONDS_A_CASE)
     for name, found in checked.each(cases):
         problems = {"process": str(found)} if isinstance(found, Lost) else found
         results["numerics"][name] = problems
@@ -142,69 +167,106 @@ def run(folder: Path, seconds: float, only: list[str], host_only: bool) -> int:
             wrong += bool(problem)
             if problem:
                 print(f"WRONG {name} ({way}): {problem}", flush=True)
-        save(folder, results)
-    print(f"numerics: {len(cases)} models of the library, {wrong} ways of calling them are wrong")
-    if not host_only:
-        timed = Workers(partial(_time, folder / "rows", end), SECONDS_A_ROW)
-        for name, lines in timed.each(_chosen([row.name for row in ROWS], only)):
+        save(output, results)
+    results["seconds"]["numerics"] = time.time() - begun
+    print(f"numerics: {len(names)} models of the library, {wrong} ways of calling them are wrong")
+    rows = [] if host_only else _chosen("table", [row.name for row in ROWS], only)
+    timed = Workers(partial(_time, folder / "rows", end), SECONDS_A_ROW, start, end=end)
+    lost: list[str] = []
+    for again in (False, True):  # rows that were lost, without what may have hung
+        for name, lines in timed.each([row + APART for row in lost] if again else rows):
             if isinstance(lines, Lost):
+                lost.append(name)
                 lines = [{"row": name, "problem": str(lines)}]
             for line in lines:
                 results["rows"].append(line)
                 print(text_of(line), flush=True)
-            save(folder, results)
+            results["seconds"]["all"] = time.time() - begun
+            save(output, results)
     return 1 if wrong or not (cases or results["rows"]) else 0
 
 
-def _chosen(names: list[str], only: list[str]) -> list[str]:
-    return [name for name in names if not only or any(part in name for part in only)]
+def _chosen(kind: str, names: list[str], only: list[str]) -> list[str]:
+    return [name for name in names if _is_chosen(f"{kind} {name}", only)]
 
 
-def _check(folder: Path, with_tensors: bool, end: float, name: str) -> tuple[dict[str, str], bool]:
-    """Of a worker."""
-    if time.time() > end:
-        return {"time": "none was left"}, True
-    found = gpu_numerics.check(folder, name, _torch() if with_tensors else None)
+def _is_chosen(name: str, only: list[str]) -> bool:
+    return not only or any(part in name for part in only)
+
+
+# ---- of a worker --------------------------------------------------------------------------------
+
+
+def _begin() -> None:
+    """What takes long, once: not part of an item."""
+    # Processes that end with their parents may have no children of multiprocessing's.
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    _torch().zeros(1, device=DEVICE)
+
+
+def about_gpu(_: str) -> tuple[dict[str, Any] | str, bool]:
+    """Or why there is none."""
+    try:
+        torch = _torch()
+    except (ImportError, RuntimeError) as problem:
+        return str(problem), True
+    about = torch.cuda.get_device_properties(0)
+    return {
+        "name": torch.cuda.get_device_name(),
+        "processors": about.multi_processor_count,
+        "gigabytes": round(about.total_memory / 1e9),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+    }, True
+
+
+def _check(folder: Path, with_tensors: bool, case: str) -> tuple[dict[str, str], bool]:
+    name, is_apart = case.removesuffix(APART), case.endswith(APART)
+    found = gpu_numerics.check(folder, name, _torch() if with_tensors else None, not is_apart)
     return found, not any("CUDA" in problem for problem in found.values())
 
 
-def _time(folder: Path, end: float, name: str) -> tuple[list[dict[str, Any]], bool]:
-    """Of a worker."""
-    [row] = [row for row in ROWS if row.name == name]
-    if time.time() > end:
-        return [{"row": name, "problem": "no time was left"}], True
-    found = list(timed_row(_torch(), folder, row, min(end, time.time() + SECONDS_A_ROW / 3)))
+def _time(folder: Path, end: float, case: str) -> tuple[list[dict[str, Any]], bool]:
+    """No row takes more than twice its share of the time that is left."""
+    name, is_apart = case.removesuffix(APART), case.endswith(APART)
+    [number] = [number for number, row in enumerate(ROWS) if row.name == name]
+    share = 2 * (end - time.time()) / (len(ROWS) - number)
+    try:
+        row = timed_row(_torch(), folder, ROWS[number], time.time() + share, not is_apart)
+        found = list(row)
+    except Exception as problem:
+        return [{"row": name, "problem": _short(problem)}], False
     return found, not any("CUDA" in str(line["problem"]) for line in found)
 
 
-def about_gpu() -> dict[str, Any]:
-    torch = _torch()
-    name = torch.cuda.get_device_name()
-    return {"gpu": name, "torch": torch.__version__, "cuda": torch.version.cuda}
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Ends the process where a GPU's work does not end."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 def _torch() -> Any:
-    """Raises SystemExit, with 4, where there is no GPU."""
-    try:
-        import torch
-    except ImportError as problem:
-        raise _no_gpu(f"torch is not installed: {problem}") from problem
+    """Raises ImportError, or RuntimeError where there is no GPU."""
+    import torch
+
     if not torch.cuda.is_available():
-        raise _no_gpu("torch finds no NVIDIA GPU")
+        raise RuntimeError("torch finds no NVIDIA GPU")
     return torch
 
 
-def _no_gpu(why: str) -> SystemExit:
-    print(f"no GPU to measure on: {why}", file=sys.stderr)
-    return SystemExit(4)
+# ---- rows ---------------------------------------------------------------------------------------
 
 
-def save(folder: Path, results: dict[str, Any]) -> None:
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+def save(output: Path, results: dict[str, Any]) -> None:
+    output.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def timed_row(torch: Any, folder: Path, row: Row, end: float) -> Iterator[dict[str, Any]]:
-    """A line for each contender: milliseconds eagerly and as a graph, or why there are none."""
+def timed_row(
+    torch: Any, folder: Path, row: Row, end: float, together: bool = True
+) -> Iterator[dict[str, Any]]:
+    """A line for each contender: milliseconds, or why there are none."""
     import gpu_peers
 
     import rnnc
@@ -217,7 +279,11 @@ def timed_row(torch: Any, folder: Path, row: Row, end: float) -> Iterator[dict[s
         try:
             model = rnnc.load(_library(folder, row, math))
             arrays = arrays or model.random_parameters(1)
-            rnnc_calls[f"rnnc {math}"] = own_call(model.bind(arrays), inputs)
+            bound = model.bind(arrays)
+            if together:
+                rnnc_calls[f"rnnc {math}"] = own_call(bound, inputs, True)
+            if math == row.maths[0] and row.kind != "scan":
+                rnnc_calls[f"rnnc apart {math}"] = own_call(bound, inputs, False)
         except Exception as problem:
             problems[f"rnnc {math}"] = _short(problem)
     calls = dict(rnnc_calls)
@@ -234,9 +300,14 @@ def timed_row(torch: Any, folder: Path, row: Row, end: float) -> Iterator[dict[s
     yield from lines(torch, row, calls, problems, end)
 
 
-def own_call(bound: Any, inputs: dict[str, Any]) -> Callable[[], Any]:
-    """A call of a compiled model."""
-    return lambda: bound.run(inputs)["y"]
+def own_call(bound: Any, inputs: dict[str, Any], together: bool) -> Callable[[], Any]:
+    """A call of a compiled model, with loops as one launch or kernel by kernel."""
+
+    def call() -> Any:
+        bound.model.code.together.value = together
+        return bound.run(inputs)["y"]
+
+    return call
 
 
 def random_inputs(torch: Any, row: Row) -> dict[str, Any]:
@@ -262,7 +333,7 @@ def lines(
     differences: dict[str, float] = {}
     for name, call in calls.items():
         try:
-            with torch.no_grad():
+            with torch.no_grad(), no_longer_than(SECONDS_A_CALL if "rnnc" in name else 60.0):
                 found = call().float()
                 torch.cuda.synchronize()
                 reference = found if reference is None else reference
@@ -276,23 +347,28 @@ def lines(
             graphs[name] = captured(torch, call)
         except Exception as problem:
             problems[f"{name} as a graph"] = _short(problem)
-    times = interleaved(torch, eager, end)
-    replays = interleaved(torch, graphs, end)
+    times = {
+        "eager_ms": interleaved(torch, eager, end),
+        "graph_ms": interleaved(torch, graphs, end),
+        "cold_ms": cold(torch, graphs, end),
+    }
     for name in [*calls, *(name for name in problems if name not in calls)]:
         math = name.rpartition(" ")[2]
         floor = row.floor_ms(math if math in ALLOWED else "float32")
-        line: dict[str, Any] = {
+        yield {
             "row": row.name,
             "who": name,
             "floor_ms": floor,
             "goal_ms": row.goal,
+            **{kind: _median(found.get(name)) for kind, found in times.items()},
+            "difference": differences.get(name),
+            "agrees": differences.get(name, 0.0) <= ALLOWED.get(math, ALLOWED["tf32"]),
+            "problem": problems.get(name, ""),
         }
-        line["eager_ms"] = statistics.median(times[name]) if times.get(name) else None
-        line["graph_ms"] = statistics.median(replays[name]) if replays.get(name) else None
-        line["difference"] = differences.get(name)
-        line["agrees"] = differences.get(name, 0.0) <= ALLOWED.get(math, ALLOWED["tf32"])
-        line["problem"] = problems.get(name, "")
-        yield line
+
+
+def _median(values: list[float] | None) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def captured(torch: Any, call: Callable[[], Any]) -> Callable[[], Any]:
@@ -340,6 +416,25 @@ def interleaved(
     return found
 
 
+def cold(torch: Any, graphs: dict[str, Callable[[], Any]], end: float) -> dict[str, list[float]]:
+    """Milliseconds of single graphs, by turns: the host has launched them while the GPU still
+    writes what clears its L2 cache."""
+    found: dict[str, list[float]] = {name: [] for name in graphs}
+    other = torch.empty(L2_BYTES, dtype=torch.uint8, device=DEVICE)
+    for _ in range(COLD_ROUNDS):
+        for name, replay in graphs.items():
+            if found[name] and (time.time() > end or found[name][0] > SLOW):
+                continue
+            begin, finish = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            other.zero_()
+            begin.record()
+            replay()
+            finish.record()
+            torch.cuda.synchronize()
+            found[name].append(begin.elapsed_time(finish))
+    return found
+
+
 def text_of(line: dict[str, Any]) -> str:
     def milliseconds(value: float | None) -> str:
         return "       -" if value is None else f"{value:8.3f}"
@@ -349,9 +444,12 @@ def text_of(line: dict[str, Any]) -> str:
     goal = "" if line["goal_ms"] is None else f" goal {line['goal_ms']:g}"
     said = line["problem"] or ("" if line["agrees"] else "OUTPUTS DIFFER")
     off = "" if line["difference"] is None else f" off {line['difference']:.1e}"
+    times = " ".join(
+        f"{kind} {milliseconds(line[kind + '_ms'])}" for kind in ("eager", "graph", "cold")
+    )
     return (
-        f"{line['row']:34} {line['who']:22} eager {milliseconds(line['eager_ms'])} graph"
-        f" {milliseconds(line['graph_ms'])} ms, floor {line['floor_ms']:.3f}{goal}{off} {said}"
+        f"{line['row']:34} {line['who']:22} {times} ms, floor {line['floor_ms']:.3f}"
+        f"{goal}{off} {said}"
     ).rstrip()
 
 
@@ -369,17 +467,19 @@ def main() -> int:
     first.add_argument("folder", type=Path)
     first.add_argument("--target", default="cuda:sm_90")
     first.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    first.add_argument("--only", nargs="*", default=[], help="parts of names")
+    first.add_argument("--only", nargs="*", default=[], help="parts of names: table, library, LSTM")
     first.add_argument("--seconds", type=float, default=1e9, help="begin nothing after so long")
     second = commands.add_parser("run", help="check and time what was prepared")
     second.add_argument("folder", type=Path)
     second.add_argument("--seconds", type=float, default=450.0, help="time nothing after so long")
-    second.add_argument("--only", nargs="*", default=[], help="parts of names")
+    second.add_argument("--only", nargs="*", default=[], help="parts of names: table, library, GRU")
+    second.add_argument("--results", type=Path, help="FOLDER/results.json without")
     second.add_argument("--host-only", action="store_true", help="numerics alone, without torch")
     given = parser.parse_args()
     if given.command == "prepare":
         return prepare(given.folder, given.target, given.jobs, given.only, given.seconds)
-    return run(given.folder, given.seconds, given.only, given.host_only)
+    results = given.results or given.folder / "results.json"
+    return run(given.folder, results, given.seconds, given.only, given.host_only)
 
 
 if __name__ == "__main__":

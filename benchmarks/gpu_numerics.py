@@ -83,9 +83,10 @@ def prepared(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.npz"))
 
 
-def check(folder: Path, name: str, torch: Any) -> dict[str, str]:
+def check(folder: Path, name: str, torch: Any, together: bool = True) -> dict[str, str]:
     """What is wrong with each way of calling the model, "" for nothing: with arrays of the host,
-    and where torch is given, with tensors and with a graph that is replayed."""
+    and where torch is given, with tensors and with a graph that is replayed. Without `together`,
+    loops are launched kernel by kernel."""
     import rnnc
 
     with np.load(folder / f"{name}.npz") as file:
@@ -107,6 +108,7 @@ def check(folder: Path, name: str, torch: Any) -> dict[str, str]:
         bound: Any = rnnc.load(folder / f"{name}.rnnlib").bind(kinds["param"])
     except Exception as problem:
         return {"load": f"{type(problem).__name__}: {str(problem).splitlines()[0]}"}
+    bound.model.code.together.value = together
     found = {"arrays": judged(lambda: bound.run(kinds["input"], extents=extents))}
     if torch is None or not kinds["input"]:
         return found

@@ -4,7 +4,9 @@ process must not take the others along."""
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, TypeVar
 
@@ -12,35 +14,47 @@ Result = TypeVar("Result")
 
 
 class Lost(Exception):
-    """An item whose process had to be given up; says why."""
+    """An item that has no result; says why."""
 
 
+@dataclass(frozen=True)
 class Workers(Generic[Result]):
     """`work`, a function of a module, returns a result and whether its process can go on.
-    `seconds` is how long an item may take, the start of a process included."""
 
-    def __init__(self, work: Callable[[str], tuple[Result, bool]], seconds: float) -> None:
-        self._work, self._seconds = work, seconds
+    `start` is called first in each process: it may take `seconds_to_start`, an item `seconds`.
+    What is not done at `end` (of time.time()) is given up.
+    """
+
+    work: Callable[[str], tuple[Result, bool]]
+    seconds: float
+    start: Callable[[], object] = int
+    seconds_to_start: float = 120.0
+    end: float = float("inf")
 
     def each(self, items: Sequence[str]) -> Iterator[tuple[str, Result | Lost]]:
         """All items in order, with their results."""
         context = multiprocessing.get_context("spawn")
         left = list(items)
         while left:
+            if time.time() > self.end:
+                yield left.pop(0), Lost("no time was left")
+                continue
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, self._work, left), daemon=True)
+            own = (there, self.start, self.work, left)
+            process = context.Process(target=_serve, args=own, daemon=True)
             process.start()
             there.close()
             try:
+                self._await(here, self.seconds_to_start, "did not start")
+                here.recv()
                 while left:
-                    if not here.poll(self._seconds):
-                        why = f"did not end within {self._seconds:.0f} s"
-                        yield left.pop(0), Lost(why)
-                        break
+                    self._await(here, self.seconds, "did not end")
                     result, healthy = here.recv()
                     yield left.pop(0), result
                     if not healthy:
                         break
+            except Lost as why:
+                yield left.pop(0), why
             except EOFError:
                 process.join()
                 yield left.pop(0), Lost(f"ended its process with {process.exitcode}")
@@ -49,10 +63,21 @@ class Workers(Generic[Result]):
                 process.join()
                 here.close()
 
+    def _await(self, connection: Connection, seconds: float, problem: str) -> None:
+        """Until there is something to receive. Raises Lost."""
+        given = max(0.0, min(seconds, self.end - time.time()))
+        if not connection.poll(given):
+            raise Lost(f"{problem} within {given:.0f} s")
+
 
 def _serve(
-    connection: Connection, work: Callable[[str], tuple[Result, bool]], items: Sequence[str]
+    connection: Connection,
+    start: Callable[[], object],
+    work: Callable[[str], tuple[Result, bool]],
+    items: Sequence[str],
 ) -> None:
+    start()
+    connection.send(True)
     for item in items:
         found = work(item)
         connection.send(found)

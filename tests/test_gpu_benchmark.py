@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rnnc.driver import Compilation
 from rnnc.runtime.artifact import Artifact
-from tests.backends.emulation import compiler, emulated
+from tests.backends.emulation import SMALL, compiler, emulated, let_torch_stand_for_a_gpu
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,13 +52,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def benchmark() -> Any:
+def benchmark(name: str = "gpu_numerics") -> Any:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        import gpu_numerics
+        return importlib.import_module(name)
     finally:
         sys.path.pop(0)
-    return gpu_numerics
 
 
 def test_right_numbers_pass(prepared: Path) -> None:
@@ -108,3 +111,61 @@ if __name__ == "__main__":
     assert "5 s" in found[1] and "with 9" in found[2]
     breaks, b, c = (line.split()[-1] for line in found[3:])
     assert breaks != b == c
+
+
+class Cuda:
+    """torch.cuda, as far as the table needs it, where host memory stands for that of a GPU."""
+
+    current_stream = Stream = Event = CUDAGraph = lambda *_, **__: Cuda()
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: contextlib.nullcontext()
+
+    def elapsed_time(self, other: object) -> float:
+        return 1.0
+
+
+def table() -> list[Any]:
+    rows = benchmark("gpu_rows")
+    grid = {"sizes": {"H": 6, "L": 2}, "extents": {"R": 3, "C": 2}, "batch": 2}
+    return [
+        replace(rows.stack("lstm", 8, 1, 4, 3), maths=("float32", "bf16")),
+        *(
+            replace(row, maths=("float32",))
+            for row in (
+                rows.stack("gru", 8, 2, 4, 3),
+                rows.stack("layer_norm", 8, 1, 4, 3),
+                replace(rows.grid(6, 1), **grid),
+                rows.scan(3, 5, 4, 1),
+            )
+        ),
+    ]
+
+
+def test_contenders_of_the_table_compute_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row, small: rnnc by the emulator, its peers on the CPU."""
+    if compiler() is None:
+        pytest.skip("no C++ compiler to emulate with")
+    monkeypatch.setenv("RNNC_BENCHMARK_DEVICE", "cpu")
+    for name in [name for name in sys.modules if name.startswith("gpu")]:
+        monkeypatch.delitem(sys.modules, name)
+    gpu, chip = benchmark("gpu"), replace(SMALL, threads=128)
+    let_torch_stand_for_a_gpu(monkeypatch)
+    monkeypatch.setattr(gpu, "artifact", lambda found, _: emulated(found, chip=chip).artifact)
+    monkeypatch.setattr(gpu, "no_longer_than", contextlib.nullcontext)
+    monkeypatch.setattr(gpu, "ROUNDS", 1)
+    monkeypatch.setattr(gpu, "COLD_ROUNDS", 1)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    monkeypatch.setattr(torch, "cuda", Cuda())
+    for row in table():
+        for math in row.maths:
+            gpu.build_row(row, math, tmp_path, "cuda")
+        lines = {line["who"]: line for line in gpu.timed_row(torch, tmp_path, row, 1e12)}
+        assert lines.keys() >= {"rnnc float32"}
+        for who, line in lines.items():
+            expected = {"FlashRNN bf16": "installed", "Triton scan": "no triton"}.get(who, "")
+            assert expected in line["problem"] and bool(expected) == bool(line["problem"]), line
+            assert line["agrees"], line
+            assert gpu.text_of(line).startswith(row.name)

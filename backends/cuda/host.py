@@ -99,10 +99,11 @@ class Host:
         self.line("}")
 
     def launch_together(self, function: str, grid: Grid, parameters: Sequence[Parameter]) -> None:
-        """Sets `launched`: whether the whole grid can be resident."""
+        """Sets `launched`: whether the whole grid may and can be resident."""
         given = ", ".join(argument(parameter) for parameter in parameters)
         sizes = f"{grid.threads}, {grid.shared}, {grid.blocks}, {grid.groups}"
-        self.line(f"launched = rnnc_launch_together({function}, {sizes}, stream, {given});")
+        launch = f"rnnc_launch_together({function}, {sizes}, stream, {given})"
+        self.line(f"launched = rnnc_together && {launch};")
 
     def launch(self, function: str, items: str, parameters: Sequence[Parameter]) -> None:
         given = ", ".join(argument(parameter) for parameter in parameters)

@@ -128,9 +128,10 @@ static __device__ __forceinline__ float rnnc_of_lane(float value, int lane) {{
 """
 
 _HOST = """
-// Whether a grid could not be resident as a whole, so that its kernels were launched one by one.
+// Whether loops may be one launch each; whether one could not be, as its grid could not be resident
+// as a whole, so that its kernels were launched one by one.
 extern "C" {{
-int32_t rnnc_apart = 0;
+int32_t rnnc_together = 1, rnnc_apart = 0;
 int64_t rnnc_flags(void) {{ return {flags}; }}
 }}
 static inline int64_t floordiv(int64_t a, int64_t b) {{ return a / b - (a % b != 0 && a < 0); }}

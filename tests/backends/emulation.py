@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from rnnc.backends.cuda.capacity import Chip
 from rnnc.backends.cuda.manifest import manifest
 from rnnc.backends.cuda.nvcc import ARCHITECTURES
@@ -20,6 +21,8 @@ from rnnc.backends.cuda.tiles import BLOCK
 
 from rnnc.driver import Compilation
 from rnnc.runtime.artifact import Artifact
+from rnnc.runtime.cuda import calls, model
+from rnnc.runtime.cuda.frameworks import Torch
 from rnnc.runtime.cuda.model import CudaModel
 
 # Half as many processors as the emulator has room for blocks: two groups of blocks then share rows.
@@ -45,6 +48,22 @@ def emulated(
         assert count, pattern
     described = manifest(compilation.plan, tuple(ARCHITECTURES), compilation.origin)
     return CudaModel(Artifact(described, library(source), compilation.source.text))
+
+
+def let_torch_stand_for_a_gpu(monkeypatch: pytest.MonkeyPatch, stream: int = 0) -> None:
+    """Its tensors, which are in host memory, are those of the emulated GPU."""
+    import torch
+
+    class OnHost(Torch):
+        def stream(self, device: int) -> int:
+            return stream
+
+    def gpu_of(value: object) -> int | None:
+        return 0 if isinstance(value, torch.Tensor) else None
+
+    for module in (calls, model):
+        monkeypatch.setattr(module, "gpu_of", gpu_of)
+    monkeypatch.setattr(calls, "framework_of", lambda values: OnHost("cpu"))
 
 
 def library(source: str) -> bytes:

@@ -20,12 +20,12 @@ import torch
 import rnnc
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request
-from rnnc.runtime.cuda import calls, model
-from rnnc.runtime.cuda.frameworks import Torch, framework_of
+from rnnc.runtime.cuda import calls
+from rnnc.runtime.cuda.frameworks import framework_of
 from rnnc.runtime.cuda.library import loaded
 from rnnc.runtime.cuda.model import CudaBoundModel, CudaModel
 from rnnc.torch import Module, network
-from tests.backends.emulation import compiler, emulated
+from tests.backends.emulation import compiler, emulated, let_torch_stand_for_a_gpu
 from tests.oracles.arrays import Array
 from tests.tolerance import assert_close
 
@@ -360,18 +360,7 @@ def test_frameworks_that_are_not_known() -> None:
 
 @pytest.fixture
 def torch_on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's own memory stands for that of the GPU."""
-
-    class OnHost(Torch):
-        def stream(self, device: int) -> int:
-            return STREAM
-
-    def gpu_of(value: object) -> int | None:
-        return 0 if isinstance(value, torch.Tensor) else None
-
-    monkeypatch.setattr(calls, "framework_of", lambda values: OnHost("cpu"))
-    monkeypatch.setattr(calls, "gpu_of", gpu_of)
-    monkeypatch.setattr(model, "gpu_of", gpu_of)
+    let_torch_stand_for_a_gpu(monkeypatch, STREAM)
 
 
 @pytest.mark.usefixtures("torch_on_gpu")

@@ -24,7 +24,10 @@ _LOG = logging.getLogger("rnnc")
 
 
 class Library:
-    """Never unloaded; `name` is the model's. Raises RNN713 where the system's loader refuses it."""
+    """Never unloaded; `name` is the model's. Raises RNN713 where the system's loader refuses it.
+
+    With `together` 0, loops are launched kernel by kernel, from then on: to compare with.
+    """
 
     def __init__(self, code: bytes, name: str, has_preparation: bool) -> None:
         # The system loads libraries from files; once loaded, the file may go.
@@ -37,9 +40,10 @@ class Library:
             flags = self.functions["rnnc_flags"]
             flags.restype = ctypes.c_int64
             self.flags: int = flags()  # how many bytes of them launches want
+            self.together = ctypes.c_int32.in_dll(self.functions, "rnnc_together")
             self.forward = Entry(self.functions, name, "forward")
             self.prepare = Entry(self.functions, name, "prepare") if has_preparation else None
-        except (OSError, AttributeError) as error:
+        except (OSError, AttributeError, ValueError) as error:
             raise _refused(error) from error
 
 
