@@ -25,6 +25,7 @@ _LAST_PLACES = 64.0
 # int8 what they are multiplied with is rounded, too, and single precision takes some of that to the
 # other side of a tie.
 _TYPE_FACTORS: dict[WeightType, float] = {"bf16": 1.0, "int8": 2.0}
+_MATH_FACTOR = 2.0  # so it is where both operands are rounded for tensor cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Narrow:
-    """What the interpreter computes in double precision with weights of this type."""
+    """What the interpreter computes in double precision with operands of products in a narrow type.
+    Compiled, it may cost `factor` times as much."""
 
-    weights: WeightType
+    factor: float
     outputs: Mapping[str, Array]
 
 
@@ -66,13 +68,13 @@ def compare(
     """One comparison for each output of the graph, in its order.
 
     The reference is the interpreter in double precision. How far its own single precision strays
-    from that says how much this model magnifies rounding. What narrow weights cost comes on top.
+    from that says how much this model magnifies rounding. What narrow operands cost comes on top.
     """
     exact = interpret(graph, extents, inputs, params, np.float64, lengths)
     rounded = interpret(graph, extents, inputs, params, np.float32, lengths)
     strayed = max((_largest(rounded[name], exact[name]) for name in exact), default=0.0)
     costs = {
-        name: _TYPE_FACTORS[narrow.weights] * _largest(narrow.outputs[name], reference)
+        name: narrow.factor * _largest(narrow.outputs[name], reference)
         for name, reference in exact.items()
         if narrow is not None
     }
@@ -96,9 +98,10 @@ def rounded(
     lengths: Mapping[str, Array] | None = None,
 ) -> Narrow | None:
     """The outputs of the graph that was planned, with weights rounded where kernels have them
-    packed; None where their type rounds nothing."""
+    packed, or for tensor cores both operands; None where the types round nothing."""
     plan, preparation = compilation.plan, compilation.divided.preparation
-    if plan.weights not in _TYPE_FACTORS:
+    factor = _TYPE_FACTORS.get(plan.weights) if plan.math == "float32" else _MATH_FACTOR
+    if factor is None:
         return None
     given = dict(params)
     if preparation is not None:
@@ -121,8 +124,22 @@ def rounded(
         lengths,
         weights=plan.weights,
         packed=packed,
+        math=plan.math,
     )
-    return Narrow(plan.weights, outputs)
+    return Narrow(factor, outputs)
+
+
+def costs(
+    graph: Graph,
+    extents: Mapping[str, int],
+    inputs: Mapping[str, Array],
+    params: Mapping[str, Array],
+    narrow: Narrow,
+) -> tuple[Comparison, ...]:
+    """As `compare`, of nothing that was compiled: what a narrow type costs the interpreter."""
+    axes = {output.name: len(output.domain.dims) + 1 for output in graph.outputs}
+    made = {name: _by_parts(array, axes[name]) for name, array in narrow.outputs.items()}
+    return compare(graph, extents, inputs, params, made, narrow=narrow)
 
 
 def _own(graph: Graph, params: Mapping[str, Array]) -> dict[str, Array]:

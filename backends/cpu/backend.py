@@ -107,7 +107,7 @@ def chosen_target(plan: Plan, variant: str | None, tuned: bool) -> CpuTarget:
 
     if plan.math != "float32":
         message = f"a CPU has no tensor cores to multiply '{plan.math}' with"
-        hints = ("what a CPU has is narrow weights:  --weights bf16",)
+        hints = ("compile for a GPU:  --target cuda", "or store weights so:  --weights bf16")
         raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
     target = find_target(variant or "host", plan.weights)
     if tuned and variant in (None, "host"):

@@ -29,7 +29,7 @@ from rnnc.ir.signature import (
     output_signature,
     shape_of,
 )
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, WeightType
 
 Point = tuple[int, ...]
 Key = tuple[str, Point]  # a node at a grid point, its indices in the order of the domain's dims
@@ -45,6 +45,7 @@ def interpret(
     resets: Array | None = None,
     weights: WeightType = "float32",
     packed: Collection[str] | None = None,
+    math: MathType = "float32",
 ) -> dict[str, Array]:
     """All outputs of the graph, by name, in the layout of `rnnc.ir.signature`.
 
@@ -54,8 +55,9 @@ def interpret(
     (`lstm.W`). `dtype` is the precision of real values. `lengths` gives each row its own extents,
     [B] by extent name; `resets` [T, B] is true where a step begins a new sequence. Outputs beyond
     a row's length are zero; an output without the reset dim is that of the row's last sequence.
-    `weights` is the type to which the weights of products are rounded first, of all or of the nodes
-    `packed`; "float32" leaves them as they are.
+    `weights` is the type to which the weights of products are rounded first, `math` that to which
+    both their operands are, of all products with weights or of the nodes `packed`; "float32" leaves
+    them as they are.
 
     Raises EvaluationError for arrays of a wrong shape and for indices out of their range.
     """
@@ -68,7 +70,8 @@ def interpret(
         for name, (kind, shape) in output_signature(graph, sizes, batch).items()
     }
     for sequence in row_sequences(batch, sizes, extent_names(graph), lengths, resets):
-        evaluation = _Evaluation(graph, sequence, arrays, values, dtype, rounding(weights), packed)
+        narrow = rounding(weights, math)
+        evaluation = _Evaluation(graph, sequence, arrays, values, dtype, narrow, packed)
         for output in graph.outputs:
             layout = Layout.of(output.domain, graph)
             follows_resets = any(extent is not None for extent in layout.extents)

@@ -1,25 +1,30 @@
-"""What storing weights in a narrow type does to a product, in NumPy: for the interpreter."""
+"""What narrow types do to a product, in NumPy: for the interpreter. Weights are rounded as they are
+stored, or both operands as tensor cores multiply them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from rnnc.ir.graph import Graph, Node
 from rnnc.ir.pointwise import Array
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, WeightType
 
 # The operands of a matmul, with the position of its weights -> operands as they are multiplied.
 Rounding = Callable[[Sequence[Array], int], Sequence[Array]]
+Change = Callable[[Array], Array]
 
-_BF16_SIGNIFICAND = 8  # bits, the first one implied
-_BF16_TOO_LARGE = 2.0**128
+_BF16_SIGNIFICAND, _TF32_SIGNIFICAND = 8, 11  # bits, the first one implied
+_TOO_LARGE = 2.0**128  # for both
 _INT8_TINY = 2.0**-100  # rows without anything as large are zero
 
 
-def rounding(weights: WeightType) -> Rounding | None:
-    """None where nothing is rounded."""
+def rounding(weights: WeightType, math: MathType = "float32") -> Rounding | None:
+    """None where nothing is rounded; types of weights and of operands exclude each other."""
+    if math != "float32":
+        return partial(_both, _OPERANDS[math])
     return {"float32": None, "bf16": _bf16, "int8": _int8, "sparse": None}[weights]
 
 
@@ -52,18 +57,54 @@ def _bf16(operands: Sequence[Array], position: int) -> Sequence[Array]:
     return rounded
 
 
-def _by_parts(values: Array, change: Callable[[Array], Array]) -> Array:
+def _by_parts(values: Array, change: Change) -> Array:
     if np.iscomplexobj(values):
         return np.stack([change(values.real), change(values.imag)], -1).view(values.dtype)[..., 0]
     return change(values)
 
 
+def _both(change: Change, operands: Sequence[Array], _: int) -> Sequence[Array]:
+    return [_by_parts(operand, change) for operand in operands]
+
+
 def _nearest_bf16(values: Array) -> Array:
+    return _nearest(values, _BF16_SIGNIFICAND, np.rint)
+
+
+def _nearest_tf32(values: Array) -> Array:
+    """Ties go away from zero."""
+    return _nearest(values, _TF32_SIGNIFICAND, lambda n: np.copysign(np.floor(np.abs(n) + 0.5), n))
+
+
+def _nearest(values: Array, significand: int, whole: Change) -> Array:
+    """So many bits of significand, by a function to whole numbers."""
     with np.errstate(invalid="ignore", over="ignore"):
         fraction, exponent = np.frexp(values)
-        scale = 2.0**_BF16_SIGNIFICAND
-        nearest = np.ldexp(np.rint(fraction * scale) / scale, exponent)
-        return np.where(np.abs(nearest) >= _BF16_TOO_LARGE, np.copysign(np.inf, values), nearest)
+        scale = 2.0**significand
+        nearest = np.ldexp(np.divide(whole(fraction * scale), scale), exponent)
+        return np.where(np.abs(nearest) >= _TOO_LARGE, np.copysign(np.inf, values), nearest)
+
+
+def _nearest_fp16(values: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(values.dtype)
+
+
+def _two_tf32(values: Array) -> Array:
+    """The sum of two: the first is the nearest, the second that of what is left."""
+    first = _nearest_tf32(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(
+            np.isfinite(first), np.add(first, _nearest_tf32(np.subtract(values, first))), first
+        )
+
+
+_OPERANDS: dict[MathType, Change] = {
+    "tf32": _nearest_tf32,
+    "3xtf32": _two_tf32,
+    "bf16": _nearest_bf16,
+    "fp16": _nearest_fp16,
+}
 
 
 def _int8(operands: Sequence[Array], _: int) -> Sequence[Array]:

@@ -21,6 +21,8 @@ import rnnc
 from rnnc.diagnostics import DiagnosticError, Source
 from rnnc.driver import Compilation, Request, standard_source
 from rnnc.ir.signature import param_signature
+from rnnc.verification import compare as judged
+from rnnc.verification import rounded
 from rnnc.weights import MathType
 from tests.backends.emulation import ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
 from tests.cells.test_compiled import compare, single
@@ -135,7 +137,8 @@ def test_errors_are_those_of_the_type(
 
 
 def check(name: str, math: MathType, *changes: tuple[str, str]) -> None:
-    model = emulated(compiled(name, math), changes, CHIPS[math])
+    compilation = compiled(name, math)
+    model = emulated(compilation, changes, CHIPS[math])
     random = np.random.default_rng(5)
     arrays = {
         path: (random.normal(size=spec.shape) / np.sqrt(spec.shape[-1])).astype("f")
@@ -151,6 +154,17 @@ def check(name: str, math: MathType, *changes: tuple[str, str]) -> None:
         assert np.all(off <= expected.error), f"step {step}"
         largest = max(largest, float((off / exact[step].error).max()))
     assert math == "3xtf32" or largest > 2, "nothing was rounded"
+    judge(compilation, arrays, {"x": x}, {"y": found})
+
+
+def judge(compilation: Compilation, arrays: Params, inputs: Params, found: Params) -> None:
+    """`rnnc verify` explains what tensor cores cost, and nothing else does."""
+    given = (compilation.graph, {"T": STEPS}, inputs, arrays, found)
+    narrow = rounded(compilation, {"T": STEPS}, inputs, arrays)
+    assert narrow is not None
+    [explained], [exact] = judged(*given, narrow=narrow), judged(*given)
+    assert explained.agrees
+    assert exact.agrees == (compilation.request.math == "3xtf32")
 
 
 COPIED = "    rnnc_await<tile::stages - 2>();"

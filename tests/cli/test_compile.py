@@ -126,6 +126,21 @@ def test_verify_reports_what_narrow_weights_cost(rnnc: Rnnc, elman: str) -> None
     assert float(narrow[-3]) > float(narrow[-4]), "relative to outputs below one"
 
 
+def test_verify_says_what_tensor_cores_cost_without_a_gpu(
+    rnnc: Rnnc, elman: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rnnc.runtime.cuda.gpus.capabilities", lambda: "no NVIDIA driver")
+    cost = {}
+    for math in ("bf16", "tf32", "3xtf32"):
+        result = rnnc("verify", elman, *SIZES, "--target", "cuda", "--math", math)
+        assert result.code == 0 and f"this is what {math} costs" in result.err
+        *_, difference, _, allowed, said = result.out.splitlines()[1].split()
+        assert said == "interpreted"
+        cost[math] = float(difference)
+        assert cost[math] < float(allowed)
+    assert cost["bf16"] > 2 * cost["tf32"] > 100 * cost["3xtf32"]
+
+
 @pytest.mark.parametrize("extent", [0, 1])
 @pytest.mark.parametrize("batch", [0, 1])
 def test_verify_at_the_edges(rnnc: Rnnc, elman: str, extent: int, batch: int) -> None:
