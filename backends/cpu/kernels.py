@@ -22,12 +22,20 @@ from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.panels import panel_number
 from ..tensorir.tir import Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
-from ..tensorir.words import INT8, SPARSE, word
+from ..tensorir.words import FLOAT32, INT8, SPARSE, word
 from .ahead import ask_for_reads
 from .blocks import Block, rows_of_block
 from .integers import MOST_DEPTH, Dot, Quantize, QuantizedMultiply, RoundedFactor
 from .microkernel import Factor as TileFactor
-from .microkernel import Multiply, Panels, Tile, rows_that_fit, share, share_zigzag
+from .microkernel import (
+    Multiply,
+    Panels,
+    Tile,
+    rows_that_fit,
+    share,
+    share_zigzag,
+    steps_at_once,
+)
 from .sparse import SparseMultiply, has_lookup, stored
 from .target import CpuTarget
 from .tiles import PassTile, RowTile
@@ -376,7 +384,8 @@ class KernelEmitter:
             elif form == SPARSE:
                 multiply = SparseMultiply(shape, panels, has_lookup(self.target))
             else:
-                multiply = Multiply(shape, panels, form)
+                steps = steps_at_once(shape, self.target) if form == FLOAT32 else 1
+                multiply = Multiply(shape, panels, form, steps)
             self.used[multiply.name] = multiply
             factors = tuple(
                 self.tile_factor(factor, found, env, tile, rows, block) for factor in step.factors

@@ -18,6 +18,7 @@ from rnnc.backends.cpu.microkernel import (
     Tile,
     call_multiply,
     rows_that_fit,
+    steps_at_once,
 )
 from rnnc.backends.cpu.target import NAMED, CpuTarget, host
 from rnnc.backends.tensorir.tir import (
@@ -46,7 +47,7 @@ RNNC_EXPORT void call(void *sums, void *a, void *b, void *v, void *w, void *wher
 def product(target: CpuTarget, vectors: int, factors: int = 2) -> Multiply:
     """The highest tile of so many vectors."""
     tile = Tile(rows_that_fit(vectors, target), vectors, target.lanes("float32"))
-    return Multiply(tile, (Panels(),) * factors)
+    return Multiply(tile, (Panels(),) * factors, steps=steps_at_once(tile, target))
 
 
 def packed(weights: NDArray[np.float32], panels: int) -> NDArray[np.float32]:
