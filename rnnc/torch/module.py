@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -16,6 +16,7 @@ from rnnc.runtime.initial import random_parameters
 from rnnc.runtime.model import Model
 from rnnc.torch.network import Network, network
 from rnnc.torch.operators import call
+from rnnc.torch.places import Following
 
 if TYPE_CHECKING:
     from rnnc.analysis.orders import Order
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Lengths = torch.Tensor | Mapping[str, torch.Tensor]
 
 
-class Module(torch.nn.Module):
+class Module(Following):
     """A compiled model whose parameters have their paths of the spec: `lstm[0].W_i`.
 
     `source` is a path or text of a spec, a finished library (`.rnnlib` or its folder; then neither
@@ -86,17 +87,9 @@ class Module(torch.nn.Module):
             place.register_parameter(name, parameter)
             self._owners[path] = place, name
 
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
-        """What `.cuda()`, `.cpu()` and `.to()` do: kernels follow the parameters."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        places = {parameter.device.type for parameter in self.parameters()}
-        if len(places) == 1:
-            self.follow(*places)
-        return self
-
     def follow(self, place: str) -> None:
-        """Compiles for the kind of device that parameters are on, where there was a spec."""
-        if place in ("cpu", "cuda") and place != self.network.place and self._compile is not None:
+        """Where there was a spec."""
+        if place != self.network.place and self._compile is not None:
             self.network = network(self._compile(target=place))
 
     def forward(

@@ -14,6 +14,7 @@ import rnnc
 from rnnc.runtime.arguments import error
 from rnnc.torch.network import Network, network
 from rnnc.torch.operators import call
+from rnnc.torch.places import Following
 from rnnc.torch.specs import Kind, Stack, spec
 
 States = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
@@ -21,8 +22,9 @@ Sequences = torch.Tensor | PackedSequence
 _WAYS = (("fwd", ""), ("bwd", "_reverse"))
 
 
-class _Layers(torch.nn.Module):
-    """What the three have in common. The model is compiled once for each configuration."""
+class _Layers(Following):
+    """What the three have in common. The model is compiled once for each configuration and kind of
+    device."""
 
     def __init__(
         self,
@@ -44,17 +46,18 @@ class _Layers(torch.nn.Module):
         sizes = {"X": input_size, "H": hidden_size, "L": num_layers}
         if stack.projected:
             sizes["P"] = proj_size
-        self.network = _compiled(stack, tuple(sizes.items()))
-        keys: dict[str, str] = {}
+        self._sizes = tuple(sizes.items())
+        place = torch.get_default_device() if device is None else torch.device(device)
+        self.network = _compiled(stack, self._sizes, "cuda" if place.type == "cuda" else "cpu")
+        self._keys: dict[str, str] = {}
         shapes = self.network.model.parameters
         for layer in range(num_layers):
             for cell, suffix in _WAYS[: 1 + stack.bidirectional]:
                 for name in stack.weights:
                     path, key = f"{cell}[{layer}].{name}", f"{name}_l{layer}{suffix}"
-                    keys[path] = key
+                    self._keys[path] = key
                     values = torch.empty(shapes[path][1], device=device, dtype=dtype)
                     self.register_parameter(key, torch.nn.Parameter(values))
-        self._keys = [keys[path] for path in self.network.parameters]
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -62,6 +65,10 @@ class _Layers(torch.nn.Module):
         bound = 1 / math.sqrt(self.hidden_size)
         for weight in self.parameters():
             torch.nn.init.uniform_(weight, -bound, bound)
+
+    def follow(self, place: str) -> None:
+        if place != self.network.place:
+            self.network = _compiled(self._stack, self._sizes, place)
 
     def forward(self, input: Sequences, hx: States | None = None) -> tuple[Sequences, States]:
         """(output, h_n), for an LSTM (output, (h_n, c_n)): shapes are those of torch.nn."""
@@ -100,7 +107,7 @@ class _Layers(torch.nn.Module):
                 raise error("RNN731", f"the states are {len(states)}, not {len(wanted)}")
             given |= dict(zip(wanted, map(self._by_direction, states), strict=True))
         own = cast(dict[str, torch.Tensor], self._parameters)
-        parameters = [own[key] for key in self._keys]
+        parameters = [own[self._keys[path]] for path in self.network.parameters]
         found = call(self.network, given, parameters, [lengths], [-1], batch_first)
         outputs = dict(zip(self.network.outputs, found, strict=True))
         last = [outputs[f"{name}_n"] for name in self._stack.states]
@@ -189,8 +196,8 @@ class RNN(_Layers):
 
 
 @cache
-def _compiled(stack: Stack, sizes: tuple[tuple[str, int], ...]) -> Network:
-    return network(rnnc.compile(spec(stack), sizes=dict(sizes)))
+def _compiled(stack: Stack, sizes: tuple[tuple[str, int], ...], target: str) -> Network:
+    return network(rnnc.compile(spec(stack), sizes=dict(sizes), target=target))
 
 
 def _each(states: States, change: Callable[[torch.Tensor], torch.Tensor]) -> States:

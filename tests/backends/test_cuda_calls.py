@@ -396,6 +396,29 @@ def test_modules(compiled: CudaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     agree(module(**given, lengths=torch.tensor([T, 2])), expected(weights, inputs(), (T, 2)))
 
 
+@pytest.mark.usefixtures("torch_on_gpu")
+def test_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own ones, a packed sequence as well."""
+    own, wanted = rnnc.torch.RNN(3, 5, bidirectional=True), torch.nn.RNN(3, 5, bidirectional=True)
+    own.load_state_dict(wanted.state_dict())
+
+    def compiled(text: str, sizes: dict[str, Any], target: str) -> CudaModel:
+        return emulated(Compilation(Source("layers.rnn", text), Request(None, sizes, {}, target)))
+
+    monkeypatch.setattr("rnnc.compile", compiled)
+    monkeypatch.setattr(network, "check_place", lambda name, tensor, place: None)
+    own.follow("cuda")
+    assert own.network.place == "cuda"
+    x, h0 = torch.randn(4, 2, 3), torch.randn(2, 2, 5)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([2, 4]), enforce_sorted=False)
+    with torch.no_grad():
+        for given in (x, packed):
+            found, expected = own(given, h0), wanted(given, h0)
+            one, other = (y if given is x else y.data for y in (found[0], expected[0]))
+            assert_close(one, other, np.float32, T)
+            assert_close(found[1], expected[1], np.float32, T)
+
+
 def test_arrays_of_the_host(bound: CudaBoundModel, weights: Mapping[str, Array]) -> None:
     given = inputs()
     agree(bound.run(given), expected(weights, given))
