@@ -191,9 +191,13 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
                 shared += block
             else:
                 candidates.remove(largest)
-                why = f"{room} registers of a thread, or {block * _FLOAT} bytes of shared memory"
+                why = (
+                    f"it takes {room} registers of a thread, which has {chip.weights - registers}"
+                    f" left, or {block * _FLOAT:,} bytes of shared memory, where"
+                    f" {most_shared - shared * _FLOAT:,} are left"
+                )
                 kernel, panels = largest
-                placed.append(Placed(kernel.name, "cache", panels.bytes, why=f"it takes {why}"))
+                placed.append(Placed(kernel.name, "cache", panels.bytes, why=why))
                 continue
             placed += made
             used = sum(panels.owners(room) for _, panels in candidates)

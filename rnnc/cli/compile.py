@@ -96,7 +96,13 @@ def command(
     library (header, .so, .a, pkg-config and CMake files) into the folder NAME.
     """
     asked = bool(kinds)
-    kinds = kinds or _named(output) or find_backend(request.target)[0].defaults
+    kinds = kinds or _named(output)
+    if not kinds:
+        backend, _ = find_backend(request.target)
+        kinds = backend.defaults
+        for row in backend.targets():
+            if row.name == request.target and row.problem is not None:
+                session.say(row.problem)
     if embedded is not None and "c-library" not in kinds:
         raise click.UsageError("--embed-weights goes with --emit c-library")
     with session.progress(f"compiling {source}"):

@@ -6,8 +6,7 @@
 
 namespace gpu {
 struct counts {
-  int64_t allocated, freed, copies, waits;
-
+  int64_t allocated, freed, copies, waits, followed;
 };
 static inline int64_t setting(const char *name, int64_t otherwise) {
   const char *text = std::getenv(name);
@@ -88,6 +87,27 @@ int cudaThreadExchangeStreamCaptureMode(int *mode) {
 int cudaStreamCreateWithFlags(void **stream, unsigned flags) {
   *stream = rnnc_test_stream;
   return flags == 1 ? 0 : 1;
+}
+// What is written to one stream is there at once: who follows whom is all that there is to see.
+int cudaEventCreateWithFlags(void **event, unsigned flags) {
+  *event = &rnnc_test_counts;
+  return flags == 2 ? 0 : 1;
+}
+int cudaEventRecord(void *event, void *stream) {
+  rnnc_test_counts.followed = (int64_t)stream;
+  return event == &rnnc_test_counts ? 0 : 1;
+}
+int cudaStreamWaitEvent(void *stream, void *event, unsigned) {
+  return stream != (void *)rnnc_test_counts.followed && event == &rnnc_test_counts ? 0 : 1;
+}
+int cudaEventDestroy(void *event) { return event == &rnnc_test_counts ? 0 : 1; }
+struct attributes {
+  int kind, device;
+};
+int cudaPointerGetAttributes(attributes *found, const void *) {
+  *found = {(int)gpu::setting("RNNC_EMULATOR_MEMORY_KIND", 2),
+            (int)gpu::setting("RNNC_EMULATOR_HOLDER", 0)};
+  return 0;
 }
 int cudaStreamDestroy(void *stream) { return stream == rnnc_test_stream ? 0 : 1; }
 }

@@ -21,7 +21,7 @@ from rnnc.backends.cuda.tiles import BLOCK
 
 from rnnc.driver import Compilation
 from rnnc.runtime.artifact import Artifact
-from rnnc.runtime.cuda import calls, model
+from rnnc.runtime.cuda import calls, model, setting
 from rnnc.runtime.cuda.frameworks import Torch
 from rnnc.runtime.cuda.model import CudaModel
 
@@ -61,8 +61,9 @@ def let_torch_stand_for_a_gpu(monkeypatch: pytest.MonkeyPatch, stream: int = 0) 
     def gpu_of(value: object) -> int | None:
         return 0 if isinstance(value, torch.Tensor) else None
 
-    for module in (calls, model):
+    for module in (setting, model):
         monkeypatch.setattr(module, "gpu_of", gpu_of)
+    monkeypatch.setattr(calls, "held_by", lambda value, cuda: gpu_of(value))
     monkeypatch.setattr(calls, "framework_of", lambda values: OnHost("cpu"))
 
 

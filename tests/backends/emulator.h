@@ -359,6 +359,7 @@ template <class... P, class... A>
 static bool rnnc_launch_together(void (*kernel)(int64_t, P...), int threads, size_t shared,
                                  int64_t group, int64_t groups, cudaStream_t, A... given) {
   if (std::getenv("RNNC_EMULATOR_ALONE")) return false;  // as on a device that cannot
+  if (std::getenv("RNNC_EMULATOR_FULL")) return false;  // as on one that has too little room
   const int64_t blocks = group * std::min(groups, emulator_resident / group);
   if (blocks < 1) return false;
   emulator::cooperate(blocks, threads, shared, [&] { kernel(blocks, (P)given...); });

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from rnnc.runtime.cuda.frameworks import framework_of
 from rnnc.runtime.cuda.library import loaded
 from rnnc.runtime.cuda.model import CudaBoundModel, CudaModel
 from rnnc.torch import Module, network
+from tests.backends import cupy_like
 from tests.backends.emulation import compiler, emulated, let_torch_stand_for_a_gpu
 from tests.oracles.arrays import Array
 from tests.tolerance import assert_close
@@ -74,7 +76,7 @@ class Interfaced:
     """The same, by the older protocol."""
 
     def __init__(self, array: Array) -> None:
-        self.__cuda_array_interface__ = array.__array_interface__
+        self.__cuda_array_interface__ = dict(array.__array_interface__)
         self.array = array
 
 
@@ -113,7 +115,9 @@ class Arrays:
 
 
 class Counts(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_int64) for name in ("allocated", "freed", "copies", "waits"))
+    _fields_ = tuple(
+        (name, ctypes.c_int64) for name in ["allocated", "freed", "copies", "waits", "followed"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -354,6 +358,72 @@ def test_mistakes(bound: CudaBoundModel) -> None:
     refused(lambda: bound.stream(), "RNN738", "GPU")
 
 
+@pytest.fixture
+def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = cupy_like.module(STREAM)
+    monkeypatch.setitem(sys.modules, "cupy", made)
+    return made
+
+
+def test_arrays_of_cupy(bound: CudaBoundModel, weights: Mapping[str, Array], cupy: Any) -> None:
+    """Wide ints, lengths and resets, the batch first; views, with steps that run backwards."""
+    given = inputs()
+    x, word = (cupy.asarray(given[name]) for name in ("x", "word"))
+    found = bound.run({"x": x, "word": word.astype(np.int64)}, lengths=cupy.asarray([3, T]))
+    assert isinstance(found["y"], cupy.ndarray)
+    agree(found, expected(weights, given, (3, T)))
+    agree(
+        bound.run({"x": x, "word": word}, resets=cupy.asarray(RESETS)),
+        expected(weights, given, resets=RESETS),
+    )
+    turned = {"x": x.swapaxes(0, 1), "word": word.swapaxes(0, 1)}
+    found = bound.run(turned, batch_first=True, lengths=[T, 2])
+    agree(found | {"y": found["y"].swapaxes(0, 1)}, expected(weights, given, (T, 2)))
+    other = cupy.cuda.ExternalStream(STREAM + 8)
+    wide = np.zeros((T, 2 * B, 2 * X), np.float32)
+    backwards = cupy.asarray(wide)[::-1, ::2, ::2]
+    backwards[:] = given["x"]
+    agree(bound.run({"x": backwards, "word": word}, stream=other.ptr), expected(weights, given))
+    assert cupy.cuda.get_current_stream().ptr == STREAM
+
+
+def test_mistakes_with_cupy(bound: CudaBoundModel, cupy: Any) -> None:
+    given = {name: cupy.asarray(array) for name, array in inputs().items()}
+    elsewhere = cupy.asarray(given["x"])
+    elsewhere.holder = 1
+    refused(lambda: bound.run(given | {"x": elsewhere}), "RNN743", "GPU 1")
+    refused(lambda: bound.run(given | {"x": inputs()["x"]}), "RNN743", "host memory")
+    for dtype in ("float16", "float64", "int32"):
+        refused(lambda d=dtype: bound.run(given | {"x": given["x"].astype(d)}), "RNN733", dtype)
+    refused(lambda: bound.run(given, resets=cupy.asarray(RESETS[:2])), "RNN735", r"bool\[4, 2\]")
+
+
+def test_interfaces_beside_cupy(
+    bound: CudaBoundModel,
+    compiled: CudaModel,
+    weights: Mapping[str, Array],
+    cupy: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a library that makes no outputs: read-only, on a stream of its own; where memory is that
+    nobody knows, and masks."""
+    given = inputs()
+    word = cupy.asarray(given["word"])
+    given["x"].flags.writeable = False
+    x = Interfaced(given["x"])
+    agree(bound.run({"x": x, "word": word}), expected(weights, given))
+    x.__cuda_array_interface__["stream"] = STREAM + 16
+    agree(bound.run({"x": x, "word": word}), expected(weights, given))
+    assert counts(compiled).followed == STREAM + 16
+    with monkeypatch.context() as patch:
+        patch.setenv("RNNC_EMULATOR_HOLDER", "1")
+        refused(lambda: bound.run({"x": x, "word": word}), "RNN743", "GPU 1")
+        patch.setenv("RNNC_EMULATOR_MEMORY_KIND", "0")
+        refused(lambda: bound.run({"x": x, "word": word}), "RNN743", "host memory")
+    x.__cuda_array_interface__["mask"] = given["x"]
+    refused(lambda: bound.run({"x": x, "word": word}), "RNN733", "masked")
+
+
 def test_frameworks_that_are_not_known() -> None:
     refused(lambda: framework_of({"x": OnGpu(np.zeros(1))}), "RNN733", "torch or CuPy")
 
@@ -374,6 +444,7 @@ def test_tensors_of_torch(
     found = bound.run({"x": x, "word": word}, lengths=torch.tensor([T, 1]))
     assert isinstance(found["y"], torch.Tensor)
     agree(found, expected(weights, given, (T, 1)))
+    refused(lambda: bound.run({"x": x.bfloat16(), "word": word}), "RNN733", "holds bfloat16")
     found = bound.run({"x": x, "word": word}, resets=torch.from_numpy(RESETS))
     agree(found, expected(weights, given, resets=RESETS))
 
@@ -432,21 +503,28 @@ def test_jax_calls_models_of_the_cpu(compiled: CudaModel) -> None:
     refused(lambda: rnnc.jax.function(compiled), "RNN743", "runs on a GPU")
 
 
+@pytest.mark.parametrize(
+    "variable, why", [("ALONE", "wait for each other"), ("FULL", "no room for all blocks")]
+)
 def test_a_gpu_that_cannot_launch_together(
-    bound: CudaBoundModel,
+    compiled: CudaModel,
     weights: Mapping[str, Array],
+    variable: str,
+    why: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The same numbers, kernel by kernel, which the log says once."""
     given = inputs()
+    bound = CudaModel(compiled.artifact).bind(weights)
     bound.run(given)
     assert not caplog.records
-    monkeypatch.setenv("RNNC_EMULATOR_ALONE", "1")
+    monkeypatch.setenv(f"RNNC_EMULATOR_{variable}", "1")
     for _ in range(2):
         agree(bound.run(given), expected(weights, given))
     [record] = caplog.records
     assert record.name == "rnnc" and "'network'" in record.getMessage()
+    assert why in record.getMessage()
 
 
 def test_gpus(compiled: CudaModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +539,10 @@ def test_gpus(compiled: CudaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNC_EMULATOR_DEVICES", "0")
     refused(lambda: CudaModel(compiled.artifact), "RNN751", "none in this machine")
     monkeypatch.setenv("RNNC_EMULATOR_NO_DEVICE", "35")
-    refused(lambda: CudaModel(compiled.artifact), "RNN751", "driver")
+    monkeypatch.setattr("rnnc.runtime.cuda.cudart.has_driver", lambda: False)
+    refused(lambda: CudaModel(compiled.artifact), "RNN751", "has no NVIDIA driver")
+    monkeypatch.setattr("rnnc.runtime.cuda.cudart.has_driver", lambda: True)
+    refused(lambda: CudaModel(compiled.artifact), "RNN751", "driver is older than")
 
 
 def test_memory_that_is_full(bound: CudaBoundModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,15 @@ def test_c_library(rnnc: Rnnc, elman: str, arrays: dict[str, np.ndarray], tmp_pa
     assert rnnc("compile", elman, *SIZES, "--embed-weights", "params.npz").code == 2
 
 
+def test_without_nvcc(rnnc: Rnnc, elman: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is the source alone, which is said; a library is refused."""
+    monkeypatch.setenv("PATH", "")
+    given = ("compile", elman, *SIZES, "--target", "cuda", "-o")
+    made = rnnc(*given, "made")
+    assert made.code == 0 and "no nvcc" in made.err and "wrote made" in made.err
+    assert "RNN702" in rnnc(*given, "made.rnnlib").err
+
+
 @pytest.mark.parametrize("kind", ["c-library", "ort-op"])
 def test_c_libraries_are_for_processors(rnnc: Rnnc, elman: str, kind: str) -> None:
     refused = rnnc("compile", elman, *SIZES, "--target", "cuda", "--emit", kind)

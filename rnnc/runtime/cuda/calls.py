@@ -28,7 +28,7 @@ from rnnc.runtime.cuda.layouts import Key, Layout, layout_key, layout_of
 from rnnc.runtime.cuda.library import Entry
 from rnnc.runtime.cuda.memory import Flags, Resident
 from rnnc.runtime.cuda.setting import Setting
-from rnnc.runtime.cuda.tensors import Tensor, gpu_of, tensor_of
+from rnnc.runtime.cuda.tensors import Tensor, held_by, tensor_of, written_on
 from rnnc.runtime.manifest import Manifest, Port
 from rnnc.runtime.memory import DTYPES, Array, Ints
 from rnnc.runtime.ports import axes_of_extents, batch_before, batch_last
@@ -82,11 +82,13 @@ class Calls:
         model = self._model
         check_names(model.manifest.inputs, inputs)
         for name, value in inputs.items():
-            check_place(f"input '{name}'", value, model.device)
+            check_place(f"input '{name}'", value, model.cuda, model.device)
         framework = framework_of(inputs)
         with model.cuda.on(model.device), _current(framework, stream, model.device):
             chosen = framework.stream(model.device) if stream is None else stream
             capture = model.cuda.capture_of(chosen)
+            for other in {written_on(value) for value in inputs.values()} - {None, chosen}:
+                model.cuda.follow(chosen, int(other or 0))
             at = Setting(model.cuda, model.device, framework, chosen, capture, batch_first)
             tensors = {
                 port.name: _taken(at, port, inputs[port.name])
@@ -248,9 +250,9 @@ def _current(
     return nullcontext() if stream is None else framework.on(stream, device)
 
 
-def check_place(name: str, value: object, device: int) -> None:
+def check_place(name: str, value: object, cuda: Cuda, device: int) -> None:
     """Raises RNN743 for what is not in the memory of this GPU."""
-    found = gpu_of(value)
+    found = held_by(value, cuda)
     if found != device:
         where = "in host memory" if found is None else f"on GPU {found}"
         message = f"{name} is {where}, the weights are on GPU {device}"
@@ -269,7 +271,7 @@ def _taken(at: Setting, port: Port, value: Any) -> Tensor:
     if tensor.dtype != wanted:
         if port.dtype != "int" or tensor.dtype.kind not in "iu":
             message = f"{name} holds {tensor.dtype} but must hold {wanted}"
-            raise error("RNN733", message, "convert it:  .float()")
+            raise error("RNN733", message, f"convert it to {wanted}")
     elif _fits(port, tensor):
         return tensor
     return tensor_of(name, at.framework.converted(value, wanted.name), at.stream)

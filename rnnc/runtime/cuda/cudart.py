@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rnnc.diagnostics import Diagnostic, DiagnosticError
+from rnnc.runtime.cuda.gpus import has_driver
 
 # Of CUDA's error codes (driver_types.h), those that have a meaning of their own here.
 _OUT_OF_MEMORY = 2
+_OLD_DRIVER = 35  # or none
 _NO_GPU = {
-    35: "the driver is missing, or older than the CUDA that the model was made with",
+    _OLD_DRIVER: "the driver is older than the CUDA that the model was made with",
     100: "there is none in this machine, or none that this process may see",
 }
 _OTHER_GPU = (209, 218, 221, 222)  # no machine code or PTX in the library that this GPU takes
@@ -19,6 +21,14 @@ _CAPABILITY, _COOPERATIVE, _PROCESSORS = (75, 76), 95, 16  # cudaDevAttr...
 _TO_DEVICE, _TO_HOST = 1, 2
 _RELAXED = 2  # cudaStreamCaptureModeRelaxed
 _NON_BLOCKING = 1  # cudaStreamNonBlocking
+_UNTIMED = 2  # cudaEventDisableTiming
+_ON_GPU = (2, 3)  # cudaMemoryTypeDevice, cudaMemoryTypeManaged
+
+
+class _Pointer(ctypes.Structure):
+    """cudaPointerAttributes, of which later versions have more."""
+
+    _fields_ = (("kind", ctypes.c_int), ("device", ctypes.c_int), ("rest", ctypes.c_uint64 * 30))
 
 
 class Cuda:
@@ -34,7 +44,9 @@ class Cuda:
             return
         text = self._library.cudaGetErrorString(code).decode(errors="replace")
         if code in _NO_GPU:
-            message = f"no GPU can be used: {_NO_GPU[code]} ({text})"
+            missing = code == _OLD_DRIVER and not has_driver()
+            why = "this machine has no NVIDIA driver" if missing else _NO_GPU[code]
+            message = f"no GPU can be used: {why} ({text})"
             raise _error("RNN751", message, "the same model on the CPU:  --target cpu")
         if code in _OTHER_GPU:
             message = f"the model was made for other GPUs: {text}"
@@ -89,6 +101,13 @@ class Cuda:
         """Whether grids can be launched whose blocks wait for each other."""
         return bool(self._attribute(_COOPERATIVE, device))
 
+    def holder_of(self, address: int) -> int | None:
+        """The GPU in whose memory an address is; None for one of the host's."""
+        found = _Pointer()
+        name, doing = "cudaPointerGetAttributes", "asking whose memory it is"
+        self._call(name, doing, ctypes.byref(found), ctypes.c_void_p(address))
+        return int(found.device) if found.kind in _ON_GPU else None
+
     # ---- memory -------------------------------------------------------------------------------
 
     def allocate(self, size: int) -> int:
@@ -129,6 +148,17 @@ class Cuda:
             self.wait(stream)
 
     # ---- streams and captures -----------------------------------------------------------------
+
+    def follow(self, stream: int, other: int) -> None:
+        """What is launched on a stream from now on waits for what was launched on another."""
+        event = ctypes.c_void_p()
+        doing = "letting a stream wait for another"
+        self._call("cudaEventCreateWithFlags", doing, ctypes.byref(event), _UNTIMED)
+        try:
+            self._call("cudaEventRecord", doing, event, ctypes.c_void_p(other))
+            self._call("cudaStreamWaitEvent", doing, ctypes.c_void_p(stream), event, 0)
+        finally:
+            self._call("cudaEventDestroy", doing, event)
 
     def capture_of(self, stream: int) -> int | None:
         """The number of the graph of which what is launched there becomes part, instead of being

@@ -83,7 +83,7 @@ class Cupy:
         self._cupy: Any = sys.modules["cupy"]
 
     def stream(self, device: int) -> int:
-        return int(self._cupy.cuda.get_current_stream(device).ptr)
+        return int(self._cupy.cuda.get_current_stream().ptr)
 
     def on(self, stream: int, device: int) -> AbstractContextManager[object]:
         found: AbstractContextManager[object] = self._cupy.cuda.ExternalStream(stream, device)

@@ -8,6 +8,15 @@ _CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
 DRIVER = "libcuda.so.1"
 
 
+def has_driver(driver: str = DRIVER) -> bool:
+    """Whether NVIDIA's driver is in this machine."""
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return False
+    return True
+
+
 def capabilities(driver: str = DRIVER) -> list[tuple[int, int]] | str:
     """The compute capability of each GPU, (9, 0) for sm_90; or why there is none."""
     try:

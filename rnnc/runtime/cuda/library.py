@@ -37,26 +37,40 @@ class Library:
                 path.write_bytes(code)
                 self.functions = loaded(path)
             self.cuda = Cuda(self.functions)
+            self._name, self._said = name, False
+            self._apart = ctypes.c_int32.in_dll(self.functions, "rnnc_apart")
             flags = self.functions["rnnc_flags"]
             flags.restype = ctypes.c_int64
             self.flags: int = flags()  # how many bytes of them launches want
             self.together = ctypes.c_int32.in_dll(self.functions, "rnnc_together")
-            self.forward = Entry(self.functions, name, "forward")
-            self.prepare = Entry(self.functions, name, "prepare") if has_preparation else None
+            self.forward = Entry(self, "forward")
+            self.prepare = Entry(self, "prepare") if has_preparation else None
         except (OSError, AttributeError, ValueError) as error:
             raise _refused(error) from error
+
+    def say_apart(self) -> None:
+        """Says in the log, once, that a loop had to be launched kernel by kernel, and why."""
+        if self._apart.value and self.together.value and not self._said:
+            self._said = True
+            together = self.cuda.launches_together(self.cuda.current_device())
+            why = (
+                "has no room for all blocks of a loop at once"
+                if together
+                else "launches no blocks that wait for each other"
+            )
+            message = "'%s' is launched kernel by kernel, which is slower: this GPU %s"
+            _LOG.warning(message, self._name, why)
 
 
 class Entry:
     """An entry point of a model: `rnnc_NAME` and `rnnc_NAME_workspace` of its library."""
 
-    def __init__(self, library: ctypes.CDLL, model: str, name: str) -> None:
-        self._model, self._said = model, False
-        self._apart = ctypes.c_int32.in_dll(library, "rnnc_apart")
-        self._run = library[f"rnnc_{name}"]
+    def __init__(self, library: Library, name: str) -> None:
+        self._library = library
+        self._run = library.functions[f"rnnc_{name}"]
         self._run.restype = ctypes.c_int32
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p]
-        self._workspace = library[f"rnnc_{name}_workspace"]
+        self._workspace = library.functions[f"rnnc_{name}_workspace"]
         self._workspace.restype = ctypes.c_int64
         self._workspace.argtypes = [ctypes.c_void_p]
 
@@ -68,25 +82,11 @@ class Entry:
     def __call__(
         self, stream: int, pointers: Sequence[int], sizes: ctypes.Array[ctypes.c_int64]
     ) -> int:
-        """Launches it, on the current device; returns CUDA's error or 0.
-
-        Says in the log, once, where a loop was launched kernel by kernel.
-        """
+        """Launches it, on the current device; returns CUDA's error or 0."""
         given = (ctypes.c_void_p * len(pointers))(*pointers)
         code: int = self._run(stream, 0, given, sizes)
-        if self._apart.value:
-            self._apart.value = 0
-            self._say_apart()
+        self._library.say_apart()
         return code
-
-    def _say_apart(self) -> None:
-        if not self._said:
-            self._said = True
-            _LOG.warning(
-                "'%s' is launched kernel by kernel, which is slower: this GPU has no cooperative"
-                " launch, or no room for all blocks of a loop at once",
-                self._model,
-            )
 
 
 def loaded(path: Path) -> ctypes.CDLL:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnnc.runtime.arguments import error
+from rnnc.runtime.cuda.cudart import Cuda
 
 _GPU = (2, 13)  # DLPack's kDLCUDA, kDLCUDAManaged
 # DLPack's type codes as NumPy's kinds.
@@ -39,6 +40,26 @@ def gpu_of(value: object) -> int | None:
         kind, number = find()
         return int(number) if int(kind) in _GPU else None
     return 0 if hasattr(value, "__cuda_array_interface__") else None
+
+
+def held_by(value: Any, cuda: Cuda) -> int | None:
+    """As `gpu_of`; where the address alone tells which GPU it is, CUDA knows."""
+    if not _is_interface(value):
+        return gpu_of(value)
+    place = value.__cuda_array_interface__["data"][0]
+    return cuda.holder_of(place) if place else 0
+
+
+def written_on(value: Any) -> int | None:
+    """The stream on which the values come to be, of those that nobody else waits for."""
+    found = value.__cuda_array_interface__.get("stream") if _is_interface(value) else None
+    return None if found is None else int(found)
+
+
+def _is_interface(value: object) -> bool:
+    """Whether `__cuda_array_interface__` is all that there is."""
+    is_known = hasattr(value, "__dlpack__") or hasattr(value, "data_ptr")
+    return not is_known and hasattr(value, "__cuda_array_interface__")
 
 
 def tensor_of(name: str, value: Any, stream: int) -> Tensor:
@@ -91,11 +112,18 @@ def _of_capsule(value: Any, capsule: object) -> Tensor:
 
 def _of_torch(value: Any) -> Tensor:
     """What DLPack would say, without a look at streams: they are torch's own."""
-    dtype = np.dtype(str(value.dtype).removeprefix("torch."))
+    name = str(value.dtype).removeprefix("torch.")
+    if name not in np.sctypeDict:
+        raise TypeError(f"it holds {name}, which kernels do not take")
+    if value.is_neg():
+        raise BufferError("its values have yet to be negated:  .resolve_neg()")
+    dtype = np.dtype(name)
     return Tensor(value.data_ptr(), dtype, tuple(value.shape), value.stride(), value)
 
 
 def _of_interface(value: Any, found: dict[str, Any]) -> Tensor:
+    if found.get("mask") is not None:
+        raise TypeError("it is masked")
     dtype = np.dtype(found["typestr"])
     shape = tuple(found["shape"])
     strides = found.get("strides")
