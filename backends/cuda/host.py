@@ -89,6 +89,14 @@ class Host:
         self.line("}")
 
     @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        self.line(f"if ({condition}) {{")
+        self._depth += 1
+        yield
+        self._depth -= 1
+        self.line("}")
+
+    @contextmanager
     def otherwise(self) -> Iterator[None]:
         """What is done where the launch at the end of the block before was not possible."""
         self.line("if (!launched) {")

@@ -32,7 +32,7 @@ from .fragments import Fragments
 from .onchip import Resident
 from .pointwise import POINTWISE
 from .tensor import TensorCores
-from .tiles import LANES, PLAIN_ROWS, block_tile
+from .tiles import LANES, PLAIN_ROWS, BlockTile
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Threads:
 
 
 class KernelEmitter:
-    """Emits one kernel into a device function; products in the type `math`, of `many` rows where it
-    stands in no loop."""
+    """Emits one kernel into a device function; products in the type `math`, where rows are many in
+    tiles."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class KernelEmitter:
         threads: Threads,
         listing: Listing | None,
         math: MathType,
-        many: bool = False,
+        tile: BlockTile | None = None,
         resident: Resident | Fragments | None = None,
     ) -> None:
         self.b, self.layout, self.kernel, self.threads = b, layout, kernel, threads
-        self.math, self.many, self.resident = math, many, resident
+        self.math, self.tile, self.resident = math, tile, resident
         self.listing = listing if kernel.listed else None
         self.loops = divided(kernel)
 
@@ -181,11 +181,10 @@ class KernelEmitter:
 
     def on_tensor_cores(self, points: Points, found: Products) -> None:
         """A block for each tile."""
-        tile = block_tile(found, self.math, len(points.digits)) if self.many else None
-        if tile is None:
+        if self.tile is None:
             TensorCores(self, points, found).emit()
         else:
-            BlockTiles(self, points, found, tile).emit()
+            BlockTiles(self, points, found, self.tile).emit()
 
     def differ(self, found: Products) -> bool:
         """Whether points that are shared out have different weights, or are not all there."""

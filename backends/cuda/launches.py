@@ -6,7 +6,7 @@ Every kernel of the plan is a device function; the host walks the steps. What th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -17,11 +17,12 @@ from ..tensorir.arguments import c_polynomial
 from ..tensorir.exits import have_stopped
 from ..tensorir.layout import bound, volume
 from ..tensorir.levels import Sorter
-from ..tensorir.packing import products
+from ..tensorir.packing import Products, products
 from ..tensorir.tir import Function, int64, load
 from ..tensorir.words import word
-from .capacity import Chip, residence
-from .divided import divided, row_digits
+from .capacity import Chip, Residence, residence
+from .crowds import crowd, tile_of_launch
+from .divided import divided
 from .host import Grid, Host, c_bound
 from .kernels import KernelEmitter, Threads
 from .layout import Device, Parameter, declare, identifier
@@ -30,7 +31,7 @@ from .onchip import FEW_ROWS
 from .persistent import Persistent
 from .source import DeviceBuilder
 from .steps import are_rows_apart
-from .tiles import BLOCK, LANES, PLAIN_ROWS, Tile, block_tile
+from .tiles import BLOCK, LANES, PLAIN_ROWS, BlockTile, Tile
 from .tiles import ROWS as ROWS_OF_TILE
 from .used import buffers_of
 
@@ -86,9 +87,23 @@ class Launches:
 
     def together(self, step: Waves | Levels) -> None:
         """One launch of a grid that stays, where all its blocks can be resident at once."""
-        name = f"{self.prefix}_{len(self.functions)}_{identifier(step.variable)}_persistent"
         own = residence(step, self.plan, self.chip)
-        made = Persistent(self.plan, name, step, self.ends, own)
+        many = crowd(step, self.plan, own, self.chip)
+        if many is None:
+            self.stay(step, own, {})
+            return
+        self.host.line("int64_t rows = 1;")
+        self.halfway(step, lambda kernel: f"rows = larger(rows, {self.rows(kernel)});")
+        self.host.line(f"const bool are_many = rows >= {many.rows};")
+        with self.host.when("are_many"):
+            self.stay(step, Residence(step.variable, BLOCK, 0, 0, 0, ()), many.tiles)
+        with self.host.when("!are_many"):
+            self.stay(step, own, {})
+
+    def stay(self, step: Waves | Levels, own: Residence, tiles: Mapping[str, BlockTile]) -> None:
+        """A launch with weights that stay, or in tiles of many rows."""
+        name = f"{self.prefix}_{len(self.functions)}_{identifier(step.variable)}_persistent"
+        made = Persistent(self.plan, name, step, self.ends, own, tiles)
         self.functions.append(made.function)
         if made.neighbours is not None:
             self.tables.append(table(name, made.neighbours))
@@ -99,25 +114,28 @@ class Launches:
             self.host.line(f"const int64_t most = {groups};")
         else:
             self.host.line("int64_t most = 1;")
-            self.most(step)
+
+            def line(kernel: Kernel) -> str:
+                return f"most = larger(most, {self.items(kernel, tiles.get(kernel.name))});"
+
+            self.halfway(step, line)
             self.host.line(f"most = (most + {own.threads - 1}) / {own.threads};")
         self.meets = True
         given = (*made.device.parameters, Parameter("flags", "flags"))
         grid = Grid(own.threads, own.shared, max(own.blocks, 1), "most")
         self.host.launch_together(name, grid, given)
 
-    def most(self, step: Step) -> None:
-        """The host's estimate of how many threads the largest phase of a step has work for, each
-        loop halfway through."""
+    def halfway(self, step: Step, line: Callable[[Kernel], str]) -> None:
+        """A line of the host for each kernel of a step, where each loop is halfway through."""
         if isinstance(step, Phase):
             for kernel in step.kernels:
-                self.host.line(f"most = larger(most, {self.items(kernel)});")
+                self.host.line(line(kernel))
             return
         count = c_bound(step.count) if isinstance(step, Waves) else c_polynomial(step.upper)
         with self.host.block():
             self.host.line(f"const int64_t {identifier(step.variable)} = ({count}) / 2;")
             for inner in step.body:
-                self.most(inner)
+                self.halfway(inner, line)
 
     def waves(self, waves: Waves, around: Around) -> None:
         inside = Around((*around.waves, waves.variable), around.ends, around.levels, around.rest)
@@ -166,13 +184,16 @@ class Launches:
         return b, device, env
 
     def kernel(self, kernel: Kernel, around: Around) -> None:
-        found = products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
+        found = self.products(kernel)
         factors = [] if found is None else [f for step in found.passes for f in step.factors]
         used = buffers_of(kernel)
         if around.levels is not None and kernel.listed:
             used = [*used, around.levels.points, around.levels.rows, around.levels.ends]
         b, device, env = self.start(kernel.name, used, [f.pack for f in factors], around)
         threads = Threads(*b.grid())
+        tile = None
+        if found is not None and not around.waves:
+            tile = tile_of_launch(kernel, found, self.plan.math, self.chip)
         with b.when(goes_on(device, around)):
             listing = None
             if around.levels is not None and kernel.listed:
@@ -184,11 +205,10 @@ class Launches:
                         env
                     )
             else:
-                many = not around.waves
-                KernelEmitter(b, device.layout, kernel, threads, None, self.plan.math, many).emit(
+                KernelEmitter(b, device.layout, kernel, threads, None, self.plan.math, tile).emit(
                     env
                 )
-        self.finish(b, device, self.items(kernel, not around.waves))
+        self.finish(b, device, self.items(kernel, tile))
 
     def reset(self, waves: Waves, slot: int, around: Around) -> None:
         """No wave is left out, so far."""
@@ -223,31 +243,49 @@ class Launches:
         self.functions.append(b.kernel())
         self.host.launch(b.name, items, device.parameters)
 
-    def items(self, kernel: Kernel, many: bool = False) -> str:
+    def items(self, kernel: Kernel, tile: BlockTile | None = None) -> str:
         """How many threads there is work for, as far as the host knows."""
-        if kernel.listed:
+        points = self.points(kernel)
+        if points is None:
             return f"{MANY * BLOCK}"
-        loops = divided(kernel)
-        factors = ["batch"] if kernel.batched else []
-        for loop in loops.flat:
-            inner = {other.name for other in kernel.loops} & loop.names
-            if inner or any(name.endswith(ended("")) for name in loop.names):
-                return f"{MANY * BLOCK}"
-            factors.append(f"count({c_bound(loop.upper)} - ({c_bound(loop.lower)}))")
+        factors = [*(["batch"] if kernel.batched else []), *points.values()]
         rows = " * ".join(factors) or "1"
-        found = products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
+        found = self.products(kernel)
         if found is None:
             return f"{rows} * {volume(kernel.shape)}"
         each = volume(kernel.shape[:-1]) * found.tiles
         if self.plan.math == "float32":
             return f"({rows} + {PLAIN_ROWS - 1}) / {PLAIN_ROWS} * {each * LANES}"
-        chosen = block_tile(found, self.plan.math, len(row_digits(kernel))) if many else None
-        own = chosen or Tile(BLOCK // LANES)
+        own = tile or Tile(BLOCK // LANES)
         each *= found.columns // own.columns * BLOCK
-        points = " * ".join(factors[kernel.batched :]) or "1"
+        alone = " * ".join(points.values()) or "1"
         batch = "batch" if kernel.batched else "1"
-        apart = f"({points}) * (({batch} + {own.rows - 1}) / {own.rows})"
+        apart = f"({alone}) * (({batch} + {own.rows - 1}) / {own.rows})"
         return f"larger({apart}, ({rows} + {own.rows - 1}) / {own.rows}) * {each}"
+
+    def points(self, kernel: Kernel) -> dict[str, str] | None:
+        """How many there are of each loop that is shared out; None where the host does not know."""
+        if kernel.listed:
+            return None
+        loops = divided(kernel)
+        found: dict[str, str] = {}
+        for loop in loops.flat:
+            inner = {other.name for other in kernel.loops} & loop.names
+            if inner or any(name.endswith(ended("")) for name in loop.names):
+                return None
+            found[loop.name] = f"count({c_bound(loop.upper)} - ({c_bound(loop.lower)}))"
+        return found
+
+    def rows(self, kernel: Kernel) -> str:
+        """How many rows have the same weights, as far as the host knows."""
+        points, found = self.points(kernel) or {}, self.products(kernel)
+        if found is None:
+            return "1"
+        weights = {loop.name for step in found.passes for f in step.factors for loop in f.loops}
+        return " * ".join(["batch", *(own for name, own in points.items() if name not in weights)])
+
+    def products(self, kernel: Kernel) -> Products | None:
+        return products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)
 
 
 def goes_on(device: Device, around: Around) -> tirx.Expr:

@@ -42,12 +42,14 @@ from .meetings import neighbours
 from .onchip import Resident
 from .source import DeviceBuilder
 from .steps import are_rows_apart, tested
-from .tiles import LANES
+from .tiles import LANES, BlockTile
 from .used import buffers_of
 
 
 class Persistent:
-    """The device function of one step; `first_end` is the first free place for ends of loops."""
+    """The device function of one step; `first_end` is the first free place for ends of loops.
+
+    Kernels of many rows have `tiles`."""
 
     def __init__(
         self,
@@ -56,8 +58,10 @@ class Persistent:
         step: Waves | Levels,
         first_end: int,
         residence: Residence,
+        tiles: Mapping[str, BlockTile],
     ) -> None:
         self.plan, self.step, self.ends, self.residence = plan, step, first_end, residence
+        self.tiles = tiles
         self.b = DeviceBuilder(name, residence.threads)
         self.neighbours = neighbours(step, residence, plan) if residence.blocks else None
         kernels = tuple(kernels_of((step,)))
@@ -161,6 +165,7 @@ class Persistent:
                 self.threads,
                 self.listing,
                 self.plan.math,
+                self.tiles.get(kernel.name),
                 resident=self.residents.get(kernel.name),
             )
             emitter.emit(env)

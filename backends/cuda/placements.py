@@ -9,8 +9,8 @@ from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves, kernels_of
 
 from ..tensorir.packing import PackLoop, Products, products
 from .capacity import Chip, residence
-from .divided import row_digits
-from .tiles import BLOCK, LANES, PLAIN_ROWS, Tile, block_tile
+from .crowds import crowd, tile_of_launch
+from .tiles import BLOCK, LANES, PLAIN_ROWS, Tile
 
 
 def placements(plan: Plan, chip: Chip) -> Placements:
@@ -27,10 +27,10 @@ def _steps(plan: Plan, chip: Chip) -> Iterator[Placement]:
         for kernel in step.kernels:
             found = products(kernel, named, LANES)
             if found is not None:
-                yield _launch(plan, kernel, found)
+                yield _launch(plan, kernel, found, chip)
 
 
-def _launch(plan: Plan, kernel: Kernel, found: Products) -> Placement:
+def _launch(plan: Plan, kernel: Kernel, found: Products, chip: Chip) -> Placement:
     width = 2 if plan.math in ("bf16", "fp16") else 4
     size = width * sum(
         gate.rows * gate.columns * _points(factor.loops)
@@ -40,8 +40,7 @@ def _launch(plan: Plan, kernel: Kernel, found: Products) -> Placement:
     )
     why = f"read once for every {PLAIN_ROWS} rows"
     if plan.math != "float32":
-        tile = block_tile(found, plan.math, len(row_digits(kernel)))
-        why = str(tile or Tile(BLOCK // LANES))
+        why = str(tile_of_launch(kernel, found, plan.math, chip) or Tile(BLOCK // LANES))
     product = PlacedProduct(kernel.name, _weights(found), "cache", size, plan.math, why)
     reason = "all points at once"
     return Placement(_computed((kernel,)), "launches", None, BLOCK, reason, (product,))
@@ -58,12 +57,16 @@ def _loop(plan: Plan, step: Waves | Levels, chip: Chip) -> Placement:
             held.append(
                 PlacedProduct(kernel.name, weights, one.home, one.bytes, plan.math, one.why)
             )
+    many = crowd(step, plan, own, chip)
     if not held:
         reason = "it has no products"
     elif own.blocks:
         reason = "so many hold the weights; several such groups share the batch"
     else:
         reason = "no weights stay on the chip"
+    if many is not None:
+        tiles = ", ".join(dict.fromkeys(f"{t.rows} x {t.columns}" for t in many.tiles.values()))
+        reason += f"; from {many.rows} rows on, tiles of {tiles}"
     computed = _computed(tuple(kernels_of((step,))))
     return Placement(computed, "persistent", own.blocks or None, own.threads, reason, tuple(held))
 

@@ -124,22 +124,33 @@ class BlockTile:
         bytes = self.memory(found) * _FLOAT + offsets * _OFFSET
         return self.sums(found.shape.sums) <= _MOST_SUMS and bytes <= _SHARED
 
-    def cost(self, found: Products) -> float:
-        """What has to be read for one multiplication, in floats: of memory, and of shared memory,
-        which is several times as fast."""
+    def count(self, found: Products, rows: int) -> int:
+        """How many of them cover so many rows and all columns."""
+        return -(-rows // self.rows) * -(-found.shape.columns // self.columns)
+
+    def read(self, found: Products) -> float:
+        """What a step of k reads, in floats: from memory, and from shared memory, which is several
+        times as fast."""
         sums = found.shape.sums
-        read = 1 / (sums * self.columns) + 1 / (self.group * self.rows)
-        again = 1 / (sums * self.own) + 1 / (ROWS * self.tiles)
-        return read + again * self.parts / self.group / 4
+        columns = sums * self.columns / self.group
+        again = self.rows * self.columns / self.own + columns * self.rows / (ROWS * self.tiles)
+        return self.rows + columns + again * self.parts / self.group / 4
 
 
-def block_tile(found: Products, math: MathType, digits: int) -> BlockTile | None:
-    """The one that reads least, or None if a thread cannot hold all sums of an instruction.
+def block_tile(
+    found: Products, math: MathType, digits: int, rows: int, points: int, processors: int
+) -> BlockTile | None:
+    """The one with which `processors` read least for `rows` rows at each of `points` with weights
+    of their own, or None if a thread cannot hold all sums of an instruction.
 
     `digits` numbers say which point and row of the batch a row is.
     """
+
+    def cost(tile: BlockTile) -> float:
+        return -(-points * tile.count(found, rows) // processors) * tile.read(found)
+
     fitting = (tile for tile in _tiles(found, math) if tile.fits(found, digits))
-    return min(fitting, key=lambda tile: tile.cost(found), default=None)
+    return min(fitting, key=cost, default=None)
 
 
 def _tiles(found: Products, math: MathType) -> Iterator[BlockTile]:
@@ -147,8 +158,8 @@ def _tiles(found: Products, math: MathType) -> Iterator[BlockTile]:
     parts = 2 if math == "3xtf32" else 1
     for rows in (128, 64, 32):
         for across in (1, 2, 4):
+            if rows * across % (_WARPS * ROWS):
+                continue
             for columns in range(found.columns, 0, -COLUMNS * across):
-                if found.columns % columns or columns % (COLUMNS * across):
-                    continue
-                if rows * across % (_WARPS * ROWS) == 0:
+                if found.columns % columns == 0 and columns % (COLUMNS * across) == 0:
                     yield BlockTile(rows, columns, across, group, parts)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from rnnc.backends.cpu.backend import BACKEND as CPU
 from rnnc.backends.cuda.capacity import CHIPS as LARGE
+from rnnc.backends.cuda.capacity import Chip
 from rnnc.backends.cuda.program import cuda_source
 
 import rnnc
@@ -188,6 +189,28 @@ def test_a_barrier_that_is_left_out_is_noticed(
         check("lstm", "bf16", (re.escape(change[0]), change[1]))
 
 
+# All loops in the tiles of many rows.
+MANY = ("const bool are_many = rows >=", "const bool are_many = 1024 * rows >=")
+
+
+@needs_compiler
+def test_loops_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two phases, of three products; the tiles are as right as what few rows get."""
+    monkeypatch.setenv("RNNC_EMULATOR_SEED", "7")
+    check("multiplicative", "tf32", MANY)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "name", ["grid_lstm_2d", pytest.param("mdlstm_4way", marks=pytest.mark.slow)]
+)
+def test_points_with_weights_of_their_own_in_tiles(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNC_EMULATOR_SEED", "5")
+    compare_case(name, ONLY_CACHE, MANY)
+
+
 @needs_compiler
 @pytest.mark.parametrize(
     "name",
@@ -196,12 +219,16 @@ def test_a_barrier_that_is_left_out_is_noticed(
 def test_every_kind_of_recurrence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """3xtf32 is as exact as the tests of float32 ask for."""
     monkeypatch.setenv("RNNC_EMULATOR_SEED", "5")
+    compare_case(name, CHIPS["3xtf32"])
+
+
+def compare_case(name: str, chip: Chip, *changes: tuple[str, str]) -> None:
     [case] = [case for case in CASES if case.name == name]
     text = case.text or standard_source(case.file).text
     request = Request(case.model, case.statics, target="cuda", math="3xtf32")
     found = Compilation(Source(f"{case.file}.rnn", text), request)
     params = single(case.draw_params(param_signature(found.graph, case.sizes)))
-    compare(case, emulated(found, chip=CHIPS["3xtf32"]).bind(params), params, case.sizes)
+    compare(case, emulated(found, changes, chip).bind(params), params, case.sizes)
 
 
 def run(name: str, math: str, params: Params, x: Floats) -> list[Bounded]:
