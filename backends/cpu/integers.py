@@ -89,7 +89,7 @@ class Dot:
         if self.biased:
             bytes_of_word = with_lanes("int8", 4 * lanes_of(total))
             operands = (tirx.reinterpret(bytes_of_word, part) for part in (weight, value))
-            name = "llvm.x86.avx512.vpdpbusd.512"
+            name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes_of(total)}"
             return intrinsic(name, with_lanes("int32", lanes_of(total)), total, *operands)
         if self.maddwd is None:
             return total + value * weight

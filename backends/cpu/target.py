@@ -14,6 +14,8 @@ from ..tensorir.tiling import Shape, Tiling
 
 _SCALAR_BYTES = {"bool": 1, "int8": 1, "int32": 4, "int64": 8, "float32": 4, "float64": 8}
 
+_VNNI = frozenset({"+avx512vnni", "+avxvnni"})
+
 # What pays is in vectors already and unrolled where that pays: LLVM shall not look for more, which
 # takes longer than all else that it does.
 _LLVM = [
@@ -48,7 +50,7 @@ class CpuTarget:
         """The instruction that multiplies int8 weights."""
         if self.architecture != "x86_64":
             return "mla"
-        return "vpdpbusd" if "+avx512vnni" in self.features else "pmaddwd"
+        return "pmaddwd" if _VNNI.isdisjoint(self.features) else "vpdpbusd"
 
     @property
     def architecture(self) -> str:
@@ -75,6 +77,7 @@ NAMED = {
     for target in (
         ("x86-64", "x86_64-linux-gnu", "x86-64", (), 16, 16),
         ("x86-64-v3", "x86_64-linux-gnu", "x86-64-v3", (), 32, 16),
+        ("x86-64-v3-vnni", "x86_64-linux-gnu", "x86-64-v3", ("+avxvnni",), 32, 16),
         ("x86-64-v4", "x86_64-linux-gnu", "x86-64-v4", (), 64, 32),
         ("x86-64-v4-vnni", "x86_64-linux-gnu", "x86-64-v4", ("+avx512vnni",), 64, 32),
         ("aarch64", "aarch64-linux-gnu", "generic", ("+neon",), 16, 32),
@@ -111,7 +114,8 @@ def host(weights: WeightType = "float32") -> CpuTarget:
     usable = code_features(triple, llvm_features(model))
     hidden = lacking(usable)
     levels = ("x86-64-v4", "x86-64-v3", "x86-64")
-    for name in ("x86-64-v4-vnni", *levels) if weights == "int8" else levels:
+    multiplying_bytes = ("x86-64-v4-vnni", "x86-64-v4", "x86-64-v3-vnni", *levels[1:])
+    for name in multiplying_bytes if weights == "int8" else levels:
         level = replace(NAMED[name], triple=triple)
         needed = code_features(triple, llvm_features(level))
         if level.architecture == model.architecture and set(needed) <= {*usable} - {*hidden}:

@@ -30,6 +30,7 @@ def assembly(target: str, weights: WeightType) -> str:
         ("cpu:x86-64-v3", "float32", [r"vfmadd\w+ps\t.*%ymm"]),
         ("cpu:x86-64-v3", "bf16", [r"vfmadd\w+ps\t.*%ymm", r"vpslld\t\$16, .*%ymm"]),
         ("cpu:x86-64-v3", "int8", [r"vpmaddwd\t.*%ymm", r"vroundps|vcvtps2dq"]),
+        ("cpu:x86-64-v3-vnni", "int8", [r"vpdpbusd\t.*%ymm"]),
         ("cpu:x86-64-v4", "int8", [r"vpmaddwd\t.*%zmm"]),
         ("cpu:x86-64-v4-vnni", "int8", [r"vpdpbusd\t.*%zmm"]),
     ],

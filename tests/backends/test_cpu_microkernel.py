@@ -135,7 +135,7 @@ def test_accumulators_stay_in_registers(name: str, vectors: int) -> None:
 
 
 @pytest.mark.parametrize("vectors", [1, 3, 4])
-@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4", "x86-64-v4-vnni"])
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v3-vnni", "x86-64-v4", "x86-64-v4-vnni"])
 @pytest.mark.parametrize("weights", ["bf16", "int8"])
 def test_narrow_weights_need_no_stack(name: str, vectors: int, weights: str) -> None:
     target = NAMED[name]

@@ -173,7 +173,7 @@ def product(width: int, target: str, weights: WeightType = "int8", rows: int = 2
     return Compilation(Source("product.rnn", PRODUCT), request).load()
 
 
-@pytest.mark.parametrize("target", ["cpu", "cpu:x86-64-v4", *OLDER])
+@pytest.mark.parametrize("target", ["cpu", "cpu:x86-64-v4", "cpu:x86-64-v3-vnni", *OLDER])
 @pytest.mark.parametrize("width", [1, 6, 65])
 def test_int8_products_are_exact(width: int, target: str) -> None:
     random = np.random.default_rng(width)
