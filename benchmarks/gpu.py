@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import logging
 import os
 import statistics
 import sys
@@ -176,7 +177,8 @@ def run(folder: Path, output: Path, seconds: float, only: list[str], host_only: 
     for again in (False, True):  # rows that were lost, without what may have hung
         for name, lines in timed.each([row + APART for row in lost] if again else rows):
             if isinstance(lines, Lost):
-                lost.append(name)
+                if time.time() < end:
+                    lost.append(name)
                 lines = [{"row": name, "problem": str(lines)}]
             for line in lines:
                 results["rows"].append(line)
@@ -243,8 +245,10 @@ def _time(folder: Path, end: float, case: str) -> tuple[list[dict[str, Any]], bo
 def no_longer_than(seconds: float) -> Iterator[None]:
     """Ends the process where a GPU's work does not end."""
     faulthandler.dump_traceback_later(seconds, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _torch() -> Any:
@@ -333,7 +337,8 @@ def lines(
     differences: dict[str, float] = {}
     for name, call in calls.items():
         try:
-            with torch.no_grad(), no_longer_than(SECONDS_A_CALL if "rnnc" in name else 60.0):
+            allowed = SECONDS_A_CALL if "rnnc" in name else SECONDS_A_ROW / 2
+            with torch.no_grad(), no_longer_than(allowed), said() as log:
                 found = call().float()
                 torch.cuda.synchronize()
                 reference = found if reference is None else reference
@@ -343,6 +348,8 @@ def lines(
         except Exception as problem:
             problems[name] = _short(problem)
             continue
+        if log:
+            problems[name] = "; ".join(log)
         try:
             graphs[name] = captured(torch, call)
         except Exception as problem:
@@ -369,6 +376,23 @@ def lines(
 
 def _median(values: list[float] | None) -> float | None:
     return statistics.median(values) if values else None
+
+
+@contextmanager
+def said() -> Iterator[list[str]]:
+    """What rnnc logs."""
+    found: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    handler = Kept()
+    logging.getLogger("rnnc").addHandler(handler)
+    try:
+        yield found
+    finally:
+        logging.getLogger("rnnc").removeHandler(handler)
 
 
 def captured(torch: Any, call: Callable[[], Any]) -> Callable[[], Any]:

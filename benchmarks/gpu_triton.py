@@ -1,4 +1,5 @@
-"""A linear scan as one writes it in Triton: chunks of steps by `associative_scan`, one by one."""
+"""A linear scan as one writes it in Triton: chunks of steps by `associative_scan`, one by one. The
+fastest of a few sizes of chunks is taken."""
 
 from __future__ import annotations
 
@@ -14,6 +15,13 @@ def _combine(a, x, b, y):  # type: ignore[no-untyped-def]
     return a * b, b * x + y
 
 
+@triton.autotune(  # type: ignore[untyped-decorator, unused-ignore]
+    [
+        triton.Config({"CHUNK": chunk, "LANES": lanes}, num_warps=warps)
+        for chunk, lanes, warps in ((64, 32, 4), (32, 64, 4), (128, 32, 8), (128, 16, 4))
+    ],
+    key=["steps", "width"],
+)
 @triton.jit  # type: ignore[untyped-decorator, unused-ignore]
 def _scan(  # type: ignore[no-untyped-def]
     a, b, y, steps, width, CHUNK: tl.constexpr, LANES: tl.constexpr
@@ -37,5 +45,5 @@ def scan(a: Any, b: Any) -> Any:
     """h[t] = a[t] * h[t-1] + b[t], for contiguous tensors [T, ...]."""
     y = torch.empty_like(b)
     width = b[0].numel()
-    _scan[(triton.cdiv(width, 32),)](a, b, y, b.shape[0], width, CHUNK=64, LANES=32)
+    _scan[lambda chosen: (triton.cdiv(width, chosen["LANES"]),)](a, b, y, b.shape[0], width)
     return y

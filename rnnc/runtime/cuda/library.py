@@ -50,7 +50,8 @@ class Library:
 
     def say_apart(self) -> None:
         """Says in the log, once, that a loop had to be launched kernel by kernel, and why."""
-        if self._apart.value and self.together.value and not self._said:
+        was_apart, self._apart.value = self._apart.value, 0
+        if was_apart and self.together.value and not self._said:
             self._said = True
             together = self.cuda.launches_together(self.cuda.current_device())
             why = (
