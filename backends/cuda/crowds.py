@@ -2,7 +2,8 @@
 
 Weights that stay on the chip are multiplied where they are: every block reads the vectors of all
 rows for its few columns. With many rows that is more than tiles of blocks read, weights and all, in
-every wave. What each processor reads of a wave decides.
+every wave. What each processor reads of a wave decides. What is computed for all points at once is
+computed in small tiles, too, where large ones would leave processors without any.
 """
 
 from __future__ import annotations
@@ -29,19 +30,27 @@ _WORTH = 2 / 3  # tiles wait for their weights
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """From `rows` rows with the same weights on, a loop computes its products in `tiles`, by
-    kernel."""
+    """From `rows` rows with the same weights on, a loop or a kernel that stands alone computes its
+    products in `tiles`, by kernel."""
 
     rows: int
     tiles: Mapping[str, BlockTile]
 
 
-def tile_of_launch(kernel: Kernel, found: Products, math: MathType, chip: Chip) -> BlockTile | None:
-    """Of a kernel that computes all its points at once; None: rows are never many."""
+def crowd_of_launch(kernel: Kernel, found: Products, math: MathType, chip: Chip) -> Crowd | None:
+    """Of a kernel that computes all its points at once; None: its rows are never many."""
     if math == "float32":
         return None
-    digits = len(row_digits(kernel))
-    return block_tile(found, math, digits, _ALL, points_of(found), chip.processors)
+    points, digits = points_of(found), len(row_digits(kernel))
+    tile = block_tile(found, math, digits, _ALL, points, chip.processors)
+    if tile is None:
+        return None
+    for rows in range(_STEP, _ALL, _STEP):
+        turns = -(-points * tile.count(found, rows) // chip.processors)
+        many = turns * _read(found, math, tile.rows, tile.columns)
+        if many < _WORTH * _few(found, math, chip, rows):
+            return Crowd(rows, {kernel.name: tile})
+    return None
 
 
 def crowd(step: Waves | Levels, plan: Plan, residence: Residence, chip: Chip) -> Crowd | None:
@@ -65,7 +74,12 @@ def crowd(step: Waves | Levels, plan: Plan, residence: Residence, chip: Chip) ->
         few = many = 0.0
         for kernel, found in multiplying(step, named):
             own = tiles[kernel.name]
-            few += _few(kernel, found, plan.math, residence, chip, rows, groups)
+            placed = residence.of(kernel)
+            if placed is not None and placed.is_resident:
+                mine = -(-rows // (groups * ROWS)) * ROWS
+                few += placed.each * _read(found, plan.math, mine, 0)
+            else:
+                few += _few(found, plan.math, chip, rows)
             turns = -(-points_of(found) * own.count(found, rows) // chip.processors)
             many += turns * _read(found, plan.math, own.rows, own.columns)
         if many < _WORTH * few:
@@ -92,20 +106,8 @@ def points_of(found: Products) -> int:
     return prod(ranges.values())
 
 
-def _few(
-    kernel: Kernel,
-    found: Products,
-    math: MathType,
-    residence: Residence,
-    chip: Chip,
-    rows: int,
-    groups: int,
-) -> float:
-    """What a processor reads of a wave that is computed as if rows were few."""
-    placed = residence.of(kernel)
-    if placed is not None and placed.is_resident:
-        mine = -(-rows // (groups * ROWS)) * ROWS
-        return placed.each * _read(found, math, mine, 0)
+def _few(found: Products, math: MathType, chip: Chip, rows: int) -> float:
+    """What a processor reads where rows are computed as if they were few, and no weights stay."""
     items = -(-rows // ROWS) * -(-found.shape.columns // COLUMNS) * points_of(found)
     return -(-items // chip.processors) * _read(found, math, ROWS, COLUMNS)
 

@@ -21,7 +21,7 @@ from ..tensorir.packing import Products, products
 from ..tensorir.tir import Function, int64, load
 from ..tensorir.words import word
 from .capacity import Chip, Residence, residence
-from .crowds import crowd, tile_of_launch
+from .crowds import crowd, crowd_of_launch
 from .divided import divided
 from .host import Grid, Host, c_bound
 from .kernels import KernelEmitter, Threads
@@ -184,16 +184,28 @@ class Launches:
         return b, device, env
 
     def kernel(self, kernel: Kernel, around: Around) -> None:
-        found = self.products(kernel)
+        found, many = self.products(kernel), None
+        if found is not None and not around.waves:
+            many = crowd_of_launch(kernel, found, self.plan.math, self.chip)
+        if many is None:
+            self.device_function(kernel, found, around, None)
+            return
+        with self.host.block():
+            self.host.line(f"const bool are_many = {self.rows(kernel)} >= {many.rows};")
+            with self.host.when("!are_many"):
+                self.device_function(kernel, found, around, None)
+            with self.host.when("are_many"):
+                self.device_function(kernel, found, around, many.tiles[kernel.name])
+
+    def device_function(
+        self, kernel: Kernel, found: Products | None, around: Around, tile: BlockTile | None
+    ) -> None:
         factors = [] if found is None else [f for step in found.passes for f in step.factors]
         used = buffers_of(kernel)
         if around.levels is not None and kernel.listed:
             used = [*used, around.levels.points, around.levels.rows, around.levels.ends]
         b, device, env = self.start(kernel.name, used, [f.pack for f in factors], around)
-        threads = Threads(*b.grid())
-        tile = None
-        if found is not None and not around.waves:
-            tile = tile_of_launch(kernel, found, self.plan.math, self.chip)
+        threads, math = Threads(*b.grid()), self.plan.math
         with b.when(goes_on(device, around)):
             listing = None
             if around.levels is not None and kernel.listed:
@@ -201,13 +213,9 @@ class Launches:
                 level = env[around.levels.variable]
                 with b.when(tirx.LT(level, sorter.count_levels())):
                     listing = sorter.listing(level)
-                    KernelEmitter(b, device.layout, kernel, threads, listing, self.plan.math).emit(
-                        env
-                    )
+                    KernelEmitter(b, device.layout, kernel, threads, listing, math).emit(env)
             else:
-                KernelEmitter(b, device.layout, kernel, threads, None, self.plan.math, tile).emit(
-                    env
-                )
+                KernelEmitter(b, device.layout, kernel, threads, None, math, tile).emit(env)
         self.finish(b, device, self.items(kernel, tile))
 
     def reset(self, waves: Waves, slot: int, around: Around) -> None:
@@ -282,7 +290,8 @@ class Launches:
         if found is None:
             return "1"
         weights = {loop.name for step in found.passes for f in step.factors for loop in f.loops}
-        return " * ".join(["batch", *(own for name, own in points.items() if name not in weights)])
+        batch = "batch" if kernel.batched else "1"
+        return " * ".join([batch, *(own for name, own in points.items() if name not in weights)])
 
     def products(self, kernel: Kernel) -> Products | None:
         return products(kernel, {buffer.name: buffer for buffer in self.plan.buffers}, LANES)

@@ -9,7 +9,7 @@ from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Waves, kernels_of
 
 from ..tensorir.packing import PackLoop, Products, products
 from .capacity import Chip, residence
-from .crowds import crowd, tile_of_launch
+from .crowds import crowd, crowd_of_launch
 from .tiles import BLOCK, LANES, PLAIN_ROWS, Tile
 
 
@@ -40,7 +40,10 @@ def _launch(plan: Plan, kernel: Kernel, found: Products, chip: Chip) -> Placemen
     )
     why = f"read once for every {PLAIN_ROWS} rows"
     if plan.math != "float32":
-        why = str(tile_of_launch(kernel, found, plan.math, chip) or Tile(BLOCK // LANES))
+        why = str(Tile(BLOCK // LANES))
+    many = crowd_of_launch(kernel, found, plan.math, chip)
+    if many is not None:
+        why = f"{many.tiles[kernel.name]}; below {many.rows} rows, {why}"
     product = PlacedProduct(kernel.name, _weights(found), "cache", size, plan.math, why)
     reason = "all points at once"
     return Placement(_computed((kernel,)), "launches", None, BLOCK, reason, (product,))
