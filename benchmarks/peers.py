@@ -59,6 +59,7 @@ LSTM_STEPS = 100
 LONGEST = 600.0  # seconds of a row where nothing is said
 OWN = 300.0  # seconds in which ours must be ready
 TIMING = 6.0  # seconds of a row that peers leave for the rounds
+IMPORTS = 15.0  # seconds more for the first row of a number of threads
 LEAST = 1.0  # seconds that every peer has
 
 
@@ -256,11 +257,11 @@ def measure(wanted: Wanted, rows: Rows) -> int:
     for threads in wanted.threads:
         table = Table(threads)
         with Worker(measured_row, threads) as worker:
-            for case in wanted.missing(rows, threads):
+            for number, case in enumerate(wanted.missing(rows, threads)):
                 now = time.monotonic()
                 if now >= wanted.last:
                     return left
-                share = min(LONGEST, (wanted.end - now) / left)
+                share = min(LONGEST, (wanted.end - now) / left + (0.0 if number else IMPORTS))
                 task = Task(
                     case, threads, rows.peaks_of(threads), wanted.peers, share, wanted.ready
                 )
