@@ -133,9 +133,17 @@ struct rnnc_tile_of {
       }
     }
   }
-  // 8 words of k, the first of which is `first`; `at`: where this lane finds its part of the rows.
+  // Where this lane finds its part of the rows, and of a column of weights.
+  template <class KIND>
+  static __device__ __forceinline__ void find(int &at, int &column, KIND) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    at = place(warp / ACROSS * (16 * tiles) + lane % 16, lane / 16 * 4);
+    column = lane % 4 * stride + warp % ACROSS * own + lane / 4;
+  }
+  // 8 words of k, the first of which is `first`.
+  template <class KIND>
   static __device__ __forceinline__ void multiply(float *sums, const uint32_t *rows, int at,
-                                                  const weights *columns, int first) {
+                                                  const weights *columns, int first, KIND) {
     uint32_t found[tiles][parts][4];
 #pragma unroll
     for (int tile = 0; tile < tiles; ++tile) {
@@ -158,6 +166,36 @@ struct rnnc_tile_of {
 #pragma unroll
       for (int tile = 0; tile < tiles; ++tile)
         TYPE::multiply(sums + 4 * (panel * tiles + tile), found[tile], right);
+    }
+  }
+  // The same without tensor cores: a lane has the rows and columns that it has of an instruction's.
+  static __device__ __forceinline__ void find(int &at, int &column, rnnc_float32) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    at = place(warp / ACROSS * (16 * tiles) + lane / 4, 0);
+    column = warp % ACROSS * own + lane % 4 * 2;
+  }
+  static __device__ __forceinline__ void multiply(float *sums, const uint32_t *rows, int at,
+                                                  const weights *columns, int first, rnnc_float32) {
+#pragma unroll
+    for (int quarter = first; quarter < first + 8; quarter += 4) {
+      rnnc_words<float, 4> found[2 * tiles];
+#pragma unroll
+      for (int row = 0; row < 2 * tiles; ++row)
+        found[row] = *(const rnnc_words<float, 4> *)(rows + 8 * row * words + (at ^ quarter));
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+#pragma unroll
+        for (int panel = 0; panel < panels; ++panel) {
+          const auto right = *(const rnnc_words<float, 2> *)(columns + (quarter + k) * stride +
+                                                             panel / groups * COLUMNS +
+                                                             panel % groups * 8);
+#pragma unroll
+          for (int row = 0; row < 2 * tiles; ++row) {
+            float *const sum = sums + 4 * (panel * tiles + row / 2) + row % 2 * 2;
+            sum[0] += found[row].at[k] * right.at[0], sum[1] += found[row].at[k] * right.at[1];
+          }
+        }
+      }
     }
   }
 };
@@ -188,9 +226,8 @@ static __device__ __forceinline__ void rnnc_accumulate(float *sums, const float 
     tile::fetch(values, x, starts, share, aligned, 0, (int)depth);
     tile::fill(left, values, share);
   }
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int at = tile::place(warp / ACROSS * (16 * tile::tiles) + lane % 16, lane / 16 * 4);
-  const int column = lane % 4 * tile::stride + warp % ACROSS * tile::own + lane / 4;
+  int at, column;
+  tile::find(at, column, TYPE());
   int filled = tile::stages - 1, used = 0;
 #pragma unroll 1
   for (int step = 0; step < steps; ++step) {
@@ -205,7 +242,9 @@ static __device__ __forceinline__ void rnnc_accumulate(float *sums, const float 
     for (int half = 0; half < 2; ++half) {
       const bool more = step + 1 < steps && half < tile::shares;
       if (more) tile::fetch(values, x, starts, half, aligned, step + 1, (int)depth);
-      tile::multiply(sums, own, at, (const typename TYPE::weights *)right + used * tile::right + column, 8 * half);
+      tile::multiply(sums, own, at,
+                     (const typename TYPE::weights *)right + used * tile::right + column, 8 * half,
+                     TYPE());
       if (more) tile::fill(next, values, half);
     }
     filled = filled + 1 < tile::stages ? filled + 1 : 0;

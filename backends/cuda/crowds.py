@@ -2,7 +2,7 @@
 
 Weights that stay on the chip are multiplied where they are: every block reads the vectors of all
 rows for its few columns. With many rows that is more than tiles of blocks read, weights and all, in
-every wave. What each processor reads of a wave decides. What is computed for all points at once is
+every wave. The time of a processor decides. What is computed for all points at once is
 computed in small tiles, too, where large ones would leave processors without any.
 """
 
@@ -19,12 +19,16 @@ from ..tensorir.packing import Products, products
 from .capacity import Chip, Residence
 from .divided import row_digits
 from .steps import are_rows_apart, loops_of
-from .tiles import COLUMNS, LANES, ROWS, BlockTile, block_tile
+from .tiles import COLUMNS, LANES, PLAIN_ROWS, ROWS, BlockTile, block_tile
 
 _ALL = 1 << 14  # rows of what is computed for all points at once
 _LOOP = 256  # rows of a wave that tiles are made for
 _STEP = 32
 _MOST = 1024
+_PRODUCTS, _ON_CORES = (
+    21,
+    170,
+)  # in the time of a float: 128 and 1024 in a cycle, which brings 24 bytes
 _WORTH = 2 / 3  # tiles wait for their weights
 
 
@@ -39,15 +43,13 @@ class Crowd:
 
 def crowd_of_launch(kernel: Kernel, found: Products, math: MathType, chip: Chip) -> Crowd | None:
     """Of a kernel that computes all its points at once; None: its rows are never many."""
-    if math == "float32":
-        return None
     points, digits = points_of(found), len(row_digits(kernel))
     tile = block_tile(found, math, digits, _ALL, points, chip.processors)
     if tile is None:
         return None
     for rows in range(_STEP, _ALL, _STEP):
         turns = -(-points * tile.count(found, rows) // chip.processors)
-        many = turns * _read(found, math, tile.rows, tile.columns)
+        many = turns * _time(found, math, tile.rows, tile.columns)
         if many < _WORTH * _few(found, math, chip, rows):
             return Crowd(rows, {kernel.name: tile})
     return None
@@ -55,8 +57,10 @@ def crowd_of_launch(kernel: Kernel, found: Products, math: MathType, chip: Chip)
 
 def crowd(step: Waves | Levels, plan: Plan, residence: Residence, chip: Chip) -> Crowd | None:
     """None: its rows are never many."""
-    if plan.math == "float32" or any(isinstance(loop, Levels) for loop in loops_of((step,))):
+    if any(isinstance(loop, Levels) for loop in loops_of((step,))):
         return None
+    if plan.math == "float32" and residence.blocks:
+        return None  # without tensor cores sums take longer than what they read
     named = {buffer.name: buffer for buffer in plan.buffers}
     tiles: dict[str, BlockTile] = {}
     for kernel, found in multiplying(step, named):
@@ -77,11 +81,11 @@ def crowd(step: Waves | Levels, plan: Plan, residence: Residence, chip: Chip) ->
             placed = residence.of(kernel)
             if placed is not None and placed.is_resident:
                 mine = -(-rows // (groups * ROWS)) * ROWS
-                few += placed.each * _read(found, plan.math, mine, 0)
+                few += placed.each * _time(found, plan.math, mine, 0)
             else:
                 few += _few(found, plan.math, chip, rows)
             turns = -(-points_of(found) * own.count(found, rows) // chip.processors)
-            many += turns * _read(found, plan.math, own.rows, own.columns)
+            many += turns * _time(found, plan.math, own.rows, own.columns)
         if many < _WORTH * few:
             return Crowd(rows, tiles)
     return None
@@ -107,16 +111,23 @@ def points_of(found: Products) -> int:
 
 
 def _few(found: Products, math: MathType, chip: Chip, rows: int) -> float:
-    """What a processor reads where rows are computed as if they were few, and no weights stay."""
-    items = -(-rows // ROWS) * -(-found.shape.columns // COLUMNS) * points_of(found)
-    return -(-items // chip.processors) * _read(found, math, ROWS, COLUMNS)
+    """The time of a processor where rows are computed as if they were few, and no weights stay."""
+    plain = math == "float32"
+    height, width = (PLAIN_ROWS, found.columns) if plain else (ROWS, COLUMNS)
+    items = -(-rows // height) * -(-found.shape.columns // width) * points_of(found)
+    return -(-items // chip.processors) * _time(found, math, height, width)
 
 
-def _read(found: Products, math: MathType, rows: int, columns: int) -> float:
-    """Floats of a tile: vectors of its rows, weights of its columns of all sums."""
+def _time(found: Products, math: MathType, rows: int, columns: int) -> float:
+    """Of a tile, in floats that a processor reads of vectors of its rows and weights of its columns
+    of all sums; or in which it multiplies them."""
     group = 2 if math in ("bf16", "fp16") else 1
     return sum(
-        factor.depth * (rows + len(step.slots) * columns / group)
+        factor.depth
+        * max(
+            rows + len(step.slots) * columns / group,
+            rows * len(step.slots) * columns / (_PRODUCTS if math == "float32" else _ON_CORES),
+        )
         for step in found.passes
         for factor in step.factors
     )

@@ -93,7 +93,7 @@ class KernelEmitter:
             found = products(self.kernel, self.layout.buffers, LANES)
             if self.resident is not None:
                 self.resident.emit(self, points)
-            elif found is not None and self.math != "float32":
+            elif found is not None and (self.tile is not None or self.math != "float32"):
                 self.on_tensor_cores(points, found)
             elif found is not None:
                 self.multiplied(points, found)

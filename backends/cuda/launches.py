@@ -262,7 +262,7 @@ class Launches:
         if found is None:
             return f"{rows} * {volume(kernel.shape)}"
         each = volume(kernel.shape[:-1]) * found.tiles
-        if self.plan.math == "float32":
+        if tile is None and self.plan.math == "float32":
             return f"({rows} + {PLAIN_ROWS - 1}) / {PLAIN_ROWS} * {each * LANES}"
         own = tile or Tile(BLOCK // LANES)
         each *= found.columns // own.columns * BLOCK

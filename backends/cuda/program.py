@@ -232,12 +232,13 @@ def device_functions(plan: Plan, chip: Chip) -> list[Function]:
 def cuda_source(plan: Plan, chip: Chip) -> str:
     """The whole file; the chip decides which weights stay on it."""
     parts = [_HEAD.format(model=plan.name, most=MOST_BLOCKS)]
-    if plan.math != "float32":
-        for header in ("tensor_cores.h", "block_tiles.h"):
-            parts.append((files(__package__) / header).read_text())
     made = programs(plan, chip)
+    text = cuda_text([function for _, _, found in made for function in found.functions])
+    for header, used in (("tensor_cores.h", "rnnc_clear<"), ("block_tiles.h", "rnnc_accumulate<")):
+        if used in text:
+            parts.append((files(__package__) / header).read_text())
     parts += [text for _, _, found in made for text in found.tables]
-    parts.append(cuda_text([function for _, _, found in made for function in found.functions]))
+    parts.append(text)
     flags = 4 * MOST_BLOCKS if any(found.meets for _, _, found in made) else 0
     parts.append(_HOST.format(block=BLOCK, most=MOST_BLOCKS, flags=flags))
     parts += [entry(name, own, found) for name, own, found in made]

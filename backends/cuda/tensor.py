@@ -39,6 +39,7 @@ TYPES: dict[MathType, str] = {
     "fp16": "rnnc_fp16",
     "tf32": "rnnc_tf32",
     "3xtf32": "rnnc_3xtf32",
+    "float32": "rnnc_float32",  # in tiles of many rows only
 }
 
 

@@ -32,6 +32,9 @@ static __device__ __forceinline__ uint32_t rnnc_nearest_tf32(float value) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(value));
   return word;
 }
+static __device__ __forceinline__ uint32_t rnnc_as_word(float value) {
+  return __float_as_uint(value);
+}
 static __device__ __forceinline__ float rnnc_as_float(uint32_t word) {
   return __uint_as_float(word);
 }
@@ -100,6 +103,15 @@ struct rnnc_3xtf32 {
     rnnc_mma_tf32(sums, left[1], right[0]);
     rnnc_mma_tf32(sums, left[0], right[1]);
     rnnc_mma_tf32(sums, left[0], right[0]);
+  }
+};
+
+// No tensor cores: for tiles of many rows only.
+struct rnnc_float32 {
+  typedef float weights;
+  static constexpr int group = 1, parts = 1;
+  static __device__ __forceinline__ void operand(const float *values, uint32_t *word) {
+    word[0] = rnnc_as_word(values[0]);
   }
 };
 

@@ -294,6 +294,7 @@ static inline uint32_t rnnc_nearest_tf32(float value) {
   return emulator_word(emulator_nearest(value, 11, false));
 }
 static inline void rnnc_each_time(float &) {}
+static inline uint32_t rnnc_as_word(float value) { return emulator_word(value); }
 static inline float rnnc_as_float(uint32_t word) { return emulator_bits(word); }
 
 // Operand `k` of the words that lane `4 * (row % 8) + word % 4` holds.
