@@ -54,14 +54,14 @@ class CpuBackend:
         from .program import functions
 
         target = chosen_target(plan, variant, tuned)
-        made = functions(plan, target)
+        made = functions(arranged(plan), target)
         if form == "asm":
             return assembly(made, target)
         return "\n".join(str(function) for function in made)
 
     def build(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Artifact:
         """The shared library of a plan, with its manifest and the source."""
-        return built(plan, chosen_target(plan, variant, tuned), origin)
+        return built(arranged(plan), chosen_target(plan, variant, tuned), origin)
 
     def placements(self, plan: Plan, variant: str | None) -> None:
         """Caches keep what they like."""
@@ -78,26 +78,44 @@ class CpuBackend:
         """The files of a C library by path; with `params` it holds its weights."""
         from .clibrary import c_library
 
-        return c_library(plan, stream, chosen_target(plan, variant, tuned), origin, params)
+        target = chosen_target(plan, variant, tuned)
+        return c_library(arranged(plan), arranged_stream(stream), target, origin, params)
 
     def manifest(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> Manifest:
         """What a library of the plan says of itself, without making it."""
         from .manifest import manifest
 
-        return manifest(plan, chosen_target(plan, variant, tuned), origin)
+        return manifest(arranged(plan), chosen_target(plan, variant, tuned), origin)
 
     def ort_operator(self, plan: Plan, variant: str | None, origin: Origin, tuned: bool) -> bytes:
         """The shared library of an operator of ONNX Runtime."""
         from .ortop import ort_operator
 
-        return ort_operator(plan, chosen_target(plan, variant, tuned), origin)
+        return ort_operator(arranged(plan), chosen_target(plan, variant, tuned), origin)
 
     def tune(self, plan: Plan, origin: Origin, compare: Compare, seconds: float) -> Iterator[Trial]:
         """Tilings of the products, beginning with those that are remembered."""
         from .search import search
 
-        target = chosen_target(plan, None, True)
+        target, plan = chosen_target(plan, None, True), arranged(plan)
         return search(plan, target, lambda tried: built(plan, tried, origin), compare, seconds)
+
+
+def arranged(plan: Plan) -> Plan:
+    """The plan as this backend runs it: what a thread can do in one go, on rows of its own."""
+    from rnnc.plan.fusing import fused
+    from rnnc.plan.rows import with_rows
+
+    return with_rows(fused(plan))
+
+
+def arranged_stream(stream: Stream | Refusal) -> Stream | Refusal:
+    from rnnc.plan.stream import Stream
+
+    if not isinstance(stream, Stream):
+        return stream
+    beginning = None if stream.beginning is None else arranged(stream.beginning)
+    return Stream(beginning, arranged(stream.step), stream.states)
 
 
 def chosen_target(plan: Plan, variant: str | None, tuned: bool) -> CpuTarget:

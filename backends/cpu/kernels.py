@@ -15,7 +15,7 @@ from rnnc.plan import expression as ex
 from rnnc.plan.plan import Kernel
 
 from ..tensorir.bodies import emit_body
-from ..tensorir.elements import Emitter, Lanes
+from ..tensorir.elements import Emitter, Lanes, registers
 from ..tensorir.layout import Environment, Layout, bound, volume
 from ..tensorir.levels import Listing
 from ..tensorir.loops import enter
@@ -101,6 +101,23 @@ class Rows:
         return here
 
 
+def rows_at(
+    b: Builder,
+    layout: Layout,
+    flat: WaveLoop | None,
+    exact: tuple[WaveLoop, ...],
+    env: Environment,
+    single: bool,
+    listing: Listing | None = None,
+) -> Rows:
+    """The rows inside the loops whose values are in `env`."""
+    first, points = int64(0), int64(1)
+    if flat is not None:
+        first = b.let(bound(flat.lower, env), "first")
+        points = b.let(tirx.Max(bound(flat.upper, env) - first, int64(0)), "points")
+    return Rows(flat, exact, first, points, layout.batch, single, listing)
+
+
 def tiled(kernel: Kernel, layout: Layout, target: CpuTarget) -> Products | None:
     """The products of a kernel as this target divides them."""
     lanes, weights = target.lanes("float32"), stored(kernel, layout.buffers, layout.word.weights)
@@ -134,12 +151,7 @@ class KernelEmitter:
             if kernel.constraints:
                 probe = Emitter(b, self.layout, here, int64(0), None, {})
                 stack.enter_context(b.when(probe.holds(kernel.constraints)))
-            first, points = int64(0), int64(1)
-            if flat is not None:
-                first = b.let(bound(flat.lower, here), "first")
-                last = bound(flat.upper, here)
-                points = b.let(tirx.Max(last - first, int64(0)), "points")
-            rows = Rows(flat, exact, first, points, self.layout.batch, self.single, self.listing)
+            rows = rows_at(b, self.layout, flat, exact, here, self.single, self.listing)
             found = tiled(kernel, self.layout, self.target)
             if found is None:
                 self.elementwise(rows, here, tasks)
@@ -192,9 +204,10 @@ class KernelEmitter:
                 emit_body(self.kernel, self.emitter(here, batch, None, {}))
             return
         leading, size = volume(shape[:-1]), shape[-1]
-        lanes = 1 if size == 1 else self.lanes
+        few = rows.single and rows.loop is None
+        lanes = self.lanes if few and size > 1 else self.widest()
         vectors = -(-size // lanes)
-        chunk = min(vectors, _CHUNK) if rows.single and rows.loop is None else vectors
+        chunk = min(vectors, _CHUNK) if few else vectors
         chunks = -(-vectors // chunk)
         items = rows.count * int64(leading * chunks)
         with share(b, items, tasks.task, tasks.count) as item:
@@ -211,14 +224,45 @@ class KernelEmitter:
             stop = start + int64(chunk)
             if chunks * chunk != vectors:
                 stop = tirx.Min(stop, int64(vectors))
-            axis_name = ex.element(len(shape) - 1)
-            with b.loop(start, stop, name="v") as v:
-                base = b.let(v * int64(lanes), "base")
-                if lanes == 1:
-                    at = self.emitter({**placed, axis_name: base}, batch, None, {})
-                else:
-                    at = self.emitter(placed, batch, Lanes(axis_name, base, lanes, size), {})
-                emit_body(self.kernel, at)
+            self.vectors(placed, batch, start, stop, lanes)
+
+    def whole_row(self, env: Environment, batch: Expr, outer: int) -> None:
+        """All elements of one row, at all points of the loops but for the `outer` ones."""
+        b, shape = self.b, self.kernel.shape
+        with ExitStack() as stack:
+            here = enter(stack, b, self.kernel.loops[outer:], env)
+            for axis, size in enumerate(shape[:-1]):
+                name = ex.element(axis)
+                here[name] = stack.enter_context(b.loop(0, size, name=name))
+            if shape:
+                lanes = self.widest()
+                self.vectors(here, batch, int64(0), int64(-(-shape[-1] // lanes)), lanes)
+            else:
+                emit_body(self.kernel, self.emitter(here, batch, None, {}))
+
+    def widest(self) -> int:
+        """Lanes of a vector where one task computes all of the last axis: several registers where
+        there are reductions, of which each then adds up something else."""
+        size, values = self.kernel.shape[-1], [define.value for define in self.kernel.defines]
+        parts = [part for value in values for part in ex.walk(value)]
+        if size == 1:
+            return 1
+        if any(isinstance(part, ex.Branch) for part in parts):
+            return self.lanes
+        if not any(isinstance(part, ex.Reduce) for part in parts):
+            return self.lanes
+        return self.lanes * registers(size, self.lanes)
+
+    def vectors(self, env: Environment, batch: Expr, start: Expr, stop: Expr, lanes: int) -> None:
+        """The vectors start..stop of the last axis."""
+        b, name, size = self.b, ex.element(len(self.kernel.shape) - 1), self.kernel.shape[-1]
+        with b.loop(start, stop, name="v") as v:
+            base = b.let(v * int64(lanes), "base")
+            if lanes == 1:
+                at = self.emitter({**env, name: base}, batch, None, {})
+            else:
+                at = self.emitter(env, batch, Lanes(name, base, lanes, size), {})
+            emit_body(self.kernel, at)
 
     def emitter(
         self, env: Environment, row: Expr, lanes: Lanes | None, known: Mapping[str, Expr]

@@ -7,24 +7,27 @@ loop whose phases are all too small to share is left to the first task.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tvm import tirx
 
 from rnnc.plan.first_level import zero_at_first_level
-from rnnc.plan.plan import Levels, Phase, Plan, Step, Until, Waves, ended
+from rnnc.plan.plan import Kernel, Levels, Phase, Plan, Step, Until, Waves, ended
+from rnnc.plan.rows import shared
 from rnnc.plan.stream import Stream
 
 from ..tensorir.exits import have_stopped
 from ..tensorir.layout import Environment, Layout, bound
 from ..tensorir.levels import Listing, Sorter
+from ..tensorir.loops import enter
 from ..tensorir.packing import Factor, Products, products
 from ..tensorir.tiling import Shape
 from ..tensorir.tir import Builder, Expr, Function, int64, load
 from ..tensorir.words import word
 from .chains import emit_chains
-from .kernels import KernelEmitter, Tasks, Used
+from .kernels import KernelEmitter, Tasks, Used, rows_at
+from .microkernel import share
 from .outlines import Group, Outline, groups, keeps_caches
 from .parameters import declare
 from .sparse import stored
@@ -121,6 +124,14 @@ class Team:
     alone: Expr
 
 
+def following(steps: Sequence[Step]) -> Iterator[Phase]:
+    """The phases at the beginning that follow what is before."""
+    for step in steps:
+        if not isinstance(step, Phase) or not step.follows:
+            return
+        yield step
+
+
 class Walker:
     """Emits the steps of a plan."""
 
@@ -146,13 +157,13 @@ class Walker:
         self.outlines = {name: outline for outline in outlines for name in outline.members}
 
     def steps(self, steps: Sequence[Step], env: Environment, turn: Expr | None) -> None:
-        for step in steps:
+        for number, step in enumerate(steps):
             if isinstance(step, Waves):
                 self.waves(step, env)
             elif isinstance(step, Levels):
                 self.levels(step, env)
-            else:
-                self.phase(step, env, turn)
+            elif not step.follows:
+                self.run((step, *following(steps[number + 1 :])), env, turn)
 
     def waves(self, waves: Waves, env: Environment) -> None:
         b, count = self.b, bound(waves.count, env)
@@ -205,7 +216,40 @@ class Walker:
             b.call("rnnc_barrier", self.barrier, self.task)
         self.team = outer
 
+    def run(self, phases: Sequence[Phase], env: Environment, turn: Expr | None) -> None:
+        """A phase, with those that follow it: row by row if every task has a row."""
+        b = self.b
+        loops = shared(phases, self.layout.buffers) if len(phases) > 1 else None
+        names = {kernel.name for phase in phases for kernel in phase.kernels}
+        if (
+            loops is None
+            or not names.isdisjoint(self.outlines)
+            or (self.single and loops.flat is None)
+        ):
+            for phase in phases:
+                self.phase(phase, env, turn)
+            return
+        with ExitStack() as stack:
+            here = enter(stack, b, loops.single, env)
+            rows = rows_at(b, self.layout, loops.flat, loops.exact, here, self.single)
+            count = b.let(rows.count, "rows")
+            enough = b.let(tirx.GE(count, int64(self.team.count)), "enough")
+            with b.when(enough), share(b, count, self.task, self.team.count) as row:
+                place, batch = rows.place(b, row, here)
+                for kernel in (kernel for phase in phases for kernel in phase.kernels):
+                    with b.block():
+                        self.emitter(kernel).whole_row(place, batch, loops.count)
+            with b.when(tirx.Not(enough)):
+                for phase in phases[:-1]:
+                    self.phase(phase, env, turn)
+                self.kernels(phases[-1], env, turn)
+        self.meet()
+
     def phase(self, phase: Phase, env: Environment, turn: Expr | None) -> None:
+        self.kernels(phase, env, turn)
+        self.meet()
+
+    def kernels(self, phase: Phase, env: Environment, turn: Expr | None) -> None:
         tasks = Tasks(self.task, self.team.count, turn)
         for kernel in phase.kernels:
             outline = self.outlines.get(kernel.name)
@@ -213,14 +257,16 @@ class Walker:
                 outline.call(self.b, kernel.name, env, tasks)
                 continue
             with self.b.block():
-                emitter = KernelEmitter(
-                    self.b, self.layout, self.target, self.used, kernel, self.single, self.listing
-                )
+                emitter = self.emitter(kernel)
                 if kernel.serial is None:
                     emitter.emit(env, tasks)
                 else:
                     emit_chains(emitter, env, tasks)
-        self.meet()
+
+    def emitter(self, kernel: Kernel) -> KernelEmitter:
+        return KernelEmitter(
+            self.b, self.layout, self.target, self.used, kernel, self.single, self.listing
+        )
 
     def meet(self) -> None:
         """A barrier. Also who is alone calls: nothing may be moved from one phase into another."""

@@ -90,8 +90,14 @@ def point_work(kernel: Kernel) -> int:
             if isinstance(inner, ex.Contract):
                 total += size * inner.weight.columns
             elif isinstance(inner, ex.Reduce):
-                total += size * volume(tuple(_extent(loop) for loop in inner.loops))
+                total += size * volume(tuple(_extent(loop) for loop in inner.loops)) * _term(inner)
     return total
+
+
+def _term(node: ex.Reduce) -> int:
+    """Multiply-adds of a term: a product and a sum are one."""
+    ops = sum(isinstance(part, ex.Apply) for part in ex.walk(node.body))
+    return max(1, _POINTWISE * (ops - 1))
 
 
 def _extent(loop: ex.Loop) -> int:

@@ -6,7 +6,7 @@ over the lanes; what cannot be done on vectors (gathers, branches by lane) is do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -313,8 +313,10 @@ class Emitter:
     def reduce_vectors(self, node: ex.Reduce) -> Expr:
         """One value, of neighbouring elements: whole vectors are folded, at last their lanes."""
         *outer, last = node.loops
-        lanes, size = self.layout.lanes, (last.upper - last.lower).constant
+        size = (last.upper - last.lower).constant
         assert size is not None
+        count = registers(size, self.layout.lanes)
+        lanes = self.layout.lanes * count
         rest = size % lanes
         vectors = Variable(self.b, node.dtype, lanes)
         total = Variable(self.b, node.dtype, 1)
@@ -336,12 +338,19 @@ class Emitter:
             with self.b.loop(size - rest, size, name=last.name) as number:
                 at = replace(here, env={**here.env, last.name: first + number})
                 total.set(_combine(node.kind, total.get(), at.value(node.body)))
-        parts = [self.let(vectors.get_lane(int64(lane))) for lane in range(lanes)]
+        pieces = [self.let(vectors.get_piece(number, count)) for number in range(count)]
+        vector = Variable(self.b, node.dtype, self.layout.lanes)
+        vector.set(self.folded(node.kind, pieces))
+        parts = [self.let(vector.get_lane(int64(lane))) for lane in range(vector.width)]
+        return self.let(_combine(node.kind, total.get(), self.folded(node.kind, parts)))
+
+    def folded(self, kind: str, parts: Sequence[Expr]) -> Expr:
+        """Parts, a power of two of them, in pairs."""
         while len(parts) > 1:
             half = len(parts) // 2
             pairs = zip(parts[:half], parts[half:], strict=True)
-            parts = [self.let(_combine(node.kind, left, right)) for left, right in pairs]
-        return self.let(_combine(node.kind, total.get(), parts[0]))
+            parts = [self.let(_combine(kind, left, right)) for left, right in pairs]
+        return parts[0]
 
     @contextmanager
     def inside(self, node: ex.Reduce) -> Iterator[Emitter]:
@@ -385,6 +394,11 @@ class Emitter:
             scalar = replace(self, env=env, lanes=None, locals=known)
             result.set_lane(lane, scalar.value(expression))
         return self.let(result.get())
+
+
+def registers(size: int, lanes: int) -> int:
+    """How many registers reduce so many elements, a power of two: each waits for itself alone."""
+    return next((count for count in (4, 2) if size % (count * lanes) == 0), 1)
 
 
 def is_contiguous(node: ex.Reduce, lanes: int) -> bool:
@@ -461,6 +475,11 @@ class Variable:
 
     def get(self) -> Expr:
         return self._loaded(load(self.memory, self.first, self.width))
+
+    def get_piece(self, number: int, count: int) -> Expr:
+        """One of `count` equal pieces of the lanes."""
+        width = self.width // count
+        return self._loaded(load(self.memory, self.first + int64(number * width), width))
 
     def get_lane(self, lane: Expr) -> Expr:
         return self._loaded(load(self.memory, self.first + lane))

@@ -6,7 +6,8 @@
     phase:  z = y / sum(y)
 
 A buffer is alive from the first step that touches it to the last one, both included: what a step
-reads and what it writes never share. A loop of waves is one step.
+reads and what it writes never share. A loop of waves is one step, and so is a phase with those that
+follow it: rows may be far apart in them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def rooms(plan: Plan) -> tuple[tuple[Buffer, ...], ...]:
     """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
-    for number, step in enumerate(plan.steps):
+    number = 0
+    for step in plan.steps:
+        number += not (isinstance(step, Phase) and step.follows)
         for name in touched(step):
             first.setdefault(name, number)
             last[name] = number

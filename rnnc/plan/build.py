@@ -40,6 +40,7 @@ from rnnc.plan.plan import (
 )
 from rnnc.plan.scan import scan
 from rnnc.plan.storage import Storage, assign
+from rnnc.plan.turns import in_turns
 
 FARTHEST = 2**31 - 1  # of an index and its coefficients
 
@@ -73,6 +74,8 @@ def build_plan(graph: Graph, schedule: Schedule) -> Plan:
     """The plan of a graph whose variables are complete (passes.complete_variables)."""
     assert all(node.type.dtype != "complex" for node in graph.nodes), "passes.split_complex"
     check_indices(graph)
+    turned = tuple(in_turns(graph, component) for component in schedule.components)
+    schedule = replace(schedule, components=turned)
     drafts = draft(graph, schedule.components, ())
     fused = {
         node.id: (number, node)

@@ -133,7 +133,11 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
+    """`follows`: no row of a kernel needs more of the phases before than its own row of them
+    (plan.rows); a backend may do with it without a barrier."""
+
     kernels: tuple[Kernel, ...]
+    follows: bool = False
 
 
 def ended(variable: str) -> str:

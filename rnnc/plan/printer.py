@@ -88,7 +88,7 @@ def _step(step: Step, indent: str) -> Iterator[str]:
         for own in step.body:
             yield from _step(own, inner)
         return
-    yield f"{indent}phase"
+    yield f"{indent}phase{', row by row' if step.follows else ''}"
     for kernel in step.kernels:
         yield from _kernel(kernel, inner)
 

@@ -9,7 +9,7 @@ reuses, and what buffers that share memory leave of one another.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from rnnc.ir.poly import Poly
 from rnnc.plan import expression as ex
 from rnnc.plan.arena import rooms
 from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Step, Store, Until, Waves, ended
+from rnnc.plan.rows import shared
 
 Array = NDArray[Any]  # values of three dtypes, combined as NumPy does
 Evaluate = Callable[[Op, list[Array]], Array]
@@ -39,6 +40,10 @@ def tag_of(buffer: Buffer) -> str:
 
 # What a buffer holds before anything was written.
 UNWRITTEN: dict[str, float] = {"real": np.nan, "int": -12345, "bool": 0}
+
+
+def does_follow(step: Step) -> bool:
+    return isinstance(step, Phase) and step.follows
 
 
 class Simulator:
@@ -68,6 +73,7 @@ class Simulator:
         self.waves: dict[str, int] = {}  # how often each loop was gone through, in all
         self.points_of: dict[str, int] = {}  # at how many points each kernel was computed
         self.in_chain = False
+        self.only: tuple[dict[str, int], int | None] = {}, None  # points of loops, and the row
         # Where every row is as long as the arrays, no point computes what nobody asked for.
         self.tagged = all(np.all(self.lengths[name] == extents[name]) for name in extents)
 
@@ -77,14 +83,36 @@ class Simulator:
         return np.full(shape, UNWRITTEN[buffer.dtype], DTYPES[buffer.dtype])
 
     def run(self) -> None:
-        for step in self.plan.steps:
-            self.step(step, dict(self.extents))
+        self.steps(self.plan.steps, dict(self.extents))
+
+    def steps(self, steps: Sequence[Step], env: dict[str, int]) -> None:
+        """Phases that follow others row by row, the last row first; all else in order."""
+        for number, step in enumerate(steps):
+            if not isinstance(step, Phase):
+                self.step(step, env)
+            elif not step.follows:
+                rest = itertools.takewhile(does_follow, steps[number + 1 :])
+                self.row_by_row([step, *(phase for phase in rest if isinstance(phase, Phase))], env)
+
+    def row_by_row(self, phases: Sequence[Phase], env: dict[str, int]) -> None:
+        loops = None if len(phases) == 1 else shared(phases, self.buffers)
+        if loops is None:
+            assert len(phases) == 1
+            self.step(phases[0], env)
+            return
+        flat = loops.flat and loops.flat.name
+        outer = replace(phases[0].kernels[0], loops=phases[0].kernels[0].loops[: loops.count])
+        fixed = list(dict.fromkeys(here.get(flat or "", 0) for here in self.points(outer, env, 0)))
+        for point, row in reversed([*itertools.product(fixed, range(self.batch))]):
+            self.only = ({flat: point} if flat else {}), row
+            for phase in phases:
+                self.step(phase, env)
+        self.only = {}, None
 
     def step(self, step: Step, env: dict[str, int]) -> None:
         if isinstance(step, Waves):
             for wave in range(step.count.evaluate(env)):
-                for inner in step.body:
-                    self.step(inner, env | {step.variable: wave})
+                self.steps(step.body, env | {step.variable: wave})
                 self.waves[step.variable] = self.waves.get(step.variable, 0) + 1
                 if step.until is not None and self.stopped(step.until, step.variable, env, wave):
                     self.leave_out(step, env, wave + 1)
@@ -170,8 +198,7 @@ class Simulator:
         )
         for wave in range(int(np.max(level, where=own, initial=-1)) + 1):
             self.listed = own & (level == wave)
-            for inner in step.body:
-                self.step(inner, env | {step.variable: wave})
+            self.steps(step.body, env | {step.variable: wave})
 
     def chains(self, kernel: Kernel, env: dict[str, int]) -> list[Write]:
         """One chain after another; each sees its own writes at once, the others' not at all."""
@@ -206,12 +233,17 @@ class Simulator:
                 yield env
             return
         loop = kernel.loops[depth]
+        only = self.only[0].get(loop.name)
         for value in range(loop.lower.evaluate(env), loop.upper.evaluate(env)):
+            if only is not None and value != only:
+                continue
             yield from self.points(kernel, env | {loop.name: value}, depth + 1)
 
     def space(self, kernel: Kernel, point: dict[str, int]) -> tuple[Shape, dict[str, Array]]:
         """The shape of all rows and elements of a point, and the variables over it."""
         rows = np.arange(self.batch if kernel.batched else 1)
+        if self.only[1] is not None:
+            rows = rows[self.only[1] : self.only[1] + 1]
         if kernel.listed:
             rows = np.flatnonzero(self.listed[point[kernel.listed]])
         env: dict[str, Array] = {name: np.asarray(value) for name, value in point.items()}
