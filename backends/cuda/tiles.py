@@ -68,7 +68,9 @@ def fragments(depth: int, group: int, warps: int) -> int:
 _WARPS = BLOCK // LANES
 _STEP = 16  # words of k that are multiplied between two meetings
 _STAGES = 3  # of weights in shared memory
-_MOST_SUMS = 128  # floats of a thread: leaves as many registers for operands and addresses
+# Floats of a thread. They leave as many registers for operands and addresses; without tensor cores
+# operands are read long ahead, and take more.
+_MOST_SUMS, _MOST_PLAIN_SUMS = 128, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,11 @@ class BlockTile:
         left = 2 * self.parts * self.rows * _STEP
         return max(left + right, _WARPS * COLUMNS * self.shown(found))
 
-    def fits(self, found: Products, digits: int) -> bool:
-        """Whether registers and shared memory have room for it."""
+    def fits(self, found: Products, digits: int, most: int) -> bool:
+        """Whether shared memory has room for it, and registers, `most` of them for sums."""
         offsets = starts(found, self.rows) + digits * self.rows
         bytes = self.memory(found) * _FLOAT + offsets * _OFFSET
-        return self.sums(found.shape.sums) <= _MOST_SUMS and bytes <= _SHARED
+        return self.sums(found.shape.sums) <= most and bytes <= _SHARED
 
     def count(self, found: Products, rows: int) -> int:
         """How many of them cover so many rows and all columns."""
@@ -149,7 +151,8 @@ def block_tile(
     def cost(tile: BlockTile) -> float:
         return -(-points * tile.count(found, rows) // processors) * tile.read(found)
 
-    fitting = (tile for tile in _tiles(found, math) if tile.fits(found, digits))
+    most = _MOST_PLAIN_SUMS if math == "float32" else _MOST_SUMS
+    fitting = (tile for tile in _tiles(found, math) if tile.fits(found, digits, most))
     return min(fitting, key=cost, default=None)
 
 

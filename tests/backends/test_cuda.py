@@ -107,6 +107,11 @@ def test_machine_code_spills_nothing(size: int, architecture: str, tmp_path: Pat
     [persistent] = re.findall(r"function '\w*persistent'(.*?registers)", said, re.DOTALL)
     spilled = [int(n) for n in re.findall(r"(\d+) bytes spill", persistent)]
     assert spilled and not any(spilled)
+    # The tiles of what is computed at once; they alone have as much shared memory.
+    [tiled] = re.findall(
+        r"(\d+) bytes spill stores, (\d+) bytes spill[^'}]*? \d{5} bytes smem", said
+    )
+    assert tiled == ("0", "0")
     [registers] = [int(n) for n in re.findall(r"Used (\d+) registers", persistent)]
     assert registers <= 255  # 256 threads share 65536
 
