@@ -29,6 +29,8 @@ DEEP = ("gfrnn", "gflstm", "mdlstm_4way")
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.name in DEEP], ids=lambda case: case.name)
 def test_sharing_changes_no_bit(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "L" in case.sizes:
+        case = replace(case, sizes={**case.sizes, "L": 3})  # what is shared has three members
     shared = compilation(case)
     assert groups(shared.plan)
     params = single(case.draw_params(param_signature(shared.graph, case.sizes)))
