@@ -145,6 +145,8 @@ class KernelEmitter:
     def emit(self, env: Environment, tasks: Tasks) -> None:
         """All points of the kernel, shared among the tasks."""
         kernel, b = self.kernel, self.b
+        if 0 in kernel.shape:
+            return
         loops, flat, exact = self.divided()
         with ExitStack() as stack:
             here = enter(stack, b, loops, env)

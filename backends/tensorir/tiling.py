@@ -107,7 +107,7 @@ def default_width(shape: Shape) -> int:
 
     With fewer, each multiply-add waits for the last one.
     """
-    wanted = min(-(-4 // shape.sums), shape.vectors)
+    wanted = max(1, min(-(-4 // shape.sums), shape.vectors))
     widths: list[int] = [*range(wanted, _MOST_WIDTH + 1), *range(wanted, 0, -1)]
     return next(width for width in widths if shape.vectors % width == 0)
 

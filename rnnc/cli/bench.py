@@ -25,7 +25,13 @@ _DEFAULT_EXTENT = 100
 @click.command()
 @source_argument
 @click.option("--batch", type=click.IntRange(0), default=1, show_default=True, help="Rows.")
-@click.option("--seconds", type=float, default=1.0, show_default=True, help="How long to measure.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="How long to measure.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
 @call_options(math_option, hint_option, order_option)
 @extent_option

@@ -55,6 +55,7 @@ def command(
 
     compilation = driver.Compilation(driver.read_source(source), request)
     graph = compilation.graph
+    driver.require_sizes(graph)
     numbers = made_up_extents(graph, extents, _DEFAULT_EXTENT)
     values = read_arrays(params) if params else random_parameters(graph, seed)
     if inputs:

@@ -33,7 +33,23 @@ def elaborate(
     graph = elaborate_model(definition, module, library, given or {}, sink)
     sink.raise_errors()
     assert graph is not None
+    _check_sizes(graph)
     return graph
+
+
+def _check_sizes(graph: Graph) -> None:
+    """Raises RNN305 where the numbers that were given make an axis shorter than nothing."""
+    found: dict[str, Diagnostic] = {}
+    for node in graph.nodes:
+        for size in node.type.shape:
+            if all(name in graph.values for name in size.names):
+                number = size.evaluate(graph.values)
+                if number < 0:
+                    message = f"'{size}' is {number}: a size is a number from 0 on"
+                    span = node.spans[0] if node.spans else None
+                    found.setdefault(str(size), Diagnostic("RNN305", message, span))
+    if found:
+        raise DiagnosticError(list(found.values()))
 
 
 def find_model(module: LoadedModule, name: str | None) -> ast.Model:

@@ -87,11 +87,11 @@ class Library:
                 module.imported.setdefault(name.text, (target, definition))
                 continue
             hint = closest(name.text, tuple(target.own))
+            hints = (f"did you mean '{hint}'?",) if hint else ()
+            if target is module:
+                hints = (f"'{statement.path}' is this file itself: give it another name",)
             self.sink.error(
-                "RNN204",
-                f"'{statement.path}' defines no '{name.text}'",
-                name.span,
-                hints=(f"did you mean '{hint}'?",) if hint else (),
+                "RNN204", f"'{statement.path}' defines no '{name.text}'", name.span, hints=hints
             )
 
     def _find(self, module: LoadedModule, path: str) -> LoadedModule | None:

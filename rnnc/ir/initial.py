@@ -56,6 +56,8 @@ def initial_array(
             else unspecified("complex", shape[1:], None, generator)
         )
         return np.stack([whole.real, whole.imag])
+    if 0 in shape:  # widths may be one over such a size
+        return convert(np.zeros(shape), dtype)
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval").body
         if isinstance(tree, ast.Name) and tree.id in _DRAWS:
@@ -82,7 +84,7 @@ def unspecified(
     if dtype == "int":
         return generator.integers(*(limits or (0, 2)), shape)
     # So wide that a product with a vector of numbers of size one is again of size one.
-    width = 1 / math.sqrt(shape[-1]) if len(shape) > 1 else 0.5
+    width = 1 / math.sqrt(max(shape[-1], 1)) if len(shape) > 1 else 0.5
     return _uniform(shape, dtype, [-width, width], generator)
 
 

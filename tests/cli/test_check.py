@@ -31,6 +31,14 @@ def test_all_mistakes_of_all_files_in_order(rnnc: Rnnc, tmp_path: Path) -> None:
     assert (result.code, result.err) == (1, "3 files, 4 errors\n")
 
 
+def test_a_file_that_hides_the_module_that_it_imports(rnnc: Rnnc, tmp_path: Path) -> None:
+    (tmp_path / "lstm.rnn").write_text("from lstm import lstm\n")
+    for name in ("lstm.rnn", str(tmp_path / "lstm.rnn")):
+        result = rnnc("check", name)
+        assert "error[RNN204]: 'lstm' defines no 'lstm'" in result.out
+        assert "hint: 'lstm' is this file itself: give it another name" in result.out
+
+
 def test_quiet_says_nothing_of_a_right_file(rnnc: Rnnc, tmp_path: Path) -> None:
     (tmp_path / "elman.rnn").write_text(ELMAN)
     assert rnnc("-q", "check", "elman.rnn") == rnnc("check", "-q", "elman.rnn")

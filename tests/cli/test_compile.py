@@ -174,6 +174,24 @@ def test_a_missing_size_is_asked_for(rnnc: Rnnc, elman: str) -> None:
     assert "-D H=" in result.err
 
 
+def test_a_missing_size_is_asked_for_before_arrays_are_made_up(rnnc: Rnnc, elman: str) -> None:
+    result = rnnc("verify", elman, "-D", "X=3")
+    assert (result.code, "error[RNN304]" in result.err) == (1, True)
+
+
+def test_a_negative_size_is_none(rnnc: Rnnc, elman: str) -> None:
+    for command in ("compile", "verify", "explain", "bench"):
+        result = rnnc(command, elman, "-D", "X=-3,H=4")
+        assert result.code == 1, command
+        assert "error[RNN305]: 'X' is -3: a size is a number from 0 on" in result.err, command
+
+
+@pytest.mark.parametrize("sizes", ["X=0,H=4", "X=3,H=0"])
+def test_a_size_of_zero(rnnc: Rnnc, elman: str, sizes: str) -> None:
+    result = rnnc("verify", elman, "-D", sizes)
+    assert result.code == 0, result
+
+
 def test_an_unknown_size_model_and_kind(rnnc: Rnnc, elman: str) -> None:
     unknown_size = rnnc("compile", elman, "-D", "X=3,H=4,Q=5", "--emit=ir")
     assert (unknown_size.code, "'Q'" in unknown_size.err) == (1, True)
@@ -243,6 +261,10 @@ def test_bench_reports_a_time(rnnc: Rnnc, elman: str) -> None:
     result = rnnc("bench", elman, *SIZES, "--seconds=0.01", "--extent=T=3")
     assert result.code == 0
     assert "median of" in result.out
+
+
+def test_bench_measures_no_less_than_no_time(rnnc: Rnnc, elman: str) -> None:
+    assert rnnc("bench", elman, *SIZES, "--seconds", "-1").code == 2
 
 
 def test_extents_that_no_input_tells(rnnc: Rnnc, tmp_path: Path) -> None:
