@@ -72,7 +72,7 @@ class Fragments(Owner):
         """Once, before the loop."""
         b = self.b
         for panel in range(self.each):
-            own = b.let(self.number(panel), "number")
+            own = self.number(panel)
             with b.when(self.is_own(own)):
                 self.load_panel(panel, own)
 
@@ -115,7 +115,7 @@ class Held(TensorCores):
     @contextmanager
     def items(self) -> Iterator[Item]:
         b, weights = self.b, self.weights
-        number = b.let(weights.number(self.panel), "number")
+        number = weights.number(self.panel)
         with b.when(weights.is_own(number)):
             env, column = weights.point(number)
             tile, inside = weights.in_tile(column)

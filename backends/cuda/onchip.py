@@ -58,7 +58,7 @@ class Resident(Owner):
         """Once, before the loop."""
         b = self.b
         with b.unrolled(self.each, "panel") as panel:
-            number = b.let(self.number(panel), "number")
+            number = self.number(panel)
             with b.when(self.is_own(number)):
                 env, column = self.point(number)
                 start = 0
@@ -97,7 +97,7 @@ class Resident(Owner):
         b = self.b
         repeat = b.unrolled if self.stride == 1 else b.times
         with repeat(self.each, "panel") as panel:
-            number = b.let(self.number(panel), "number")
+            number = self.number(panel)
             with b.when(self.is_own(number)):
                 env, column = self.point(number)
                 with b.when(points.has(env)):

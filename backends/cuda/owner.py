@@ -46,7 +46,8 @@ class Owner:
 
     def number(self, panel: Expr | int) -> Expr:
         """Neighbours own neighbouring panels."""
-        return self.owner * int64(self.each) + int64(panel)
+        own = tirx.call_extern("int64", "rnnc_unknown", self.owner)
+        return self.b.let(own * int64(self.each) + int64(panel), "number")
 
     def is_own(self, number: Expr) -> Expr:
         """Whether a panel of that number is this owner's."""

@@ -51,6 +51,12 @@ static __device__ __forceinline__ unsigned rnnc_acquire(const unsigned *flag) {{
   asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(flag) : "memory");
   return value;
 }}
+// A number of which nvcc knows nothing: what follows from it is computed anew where it is needed,
+// not once before a loop, in registers that weights need.
+static __device__ __forceinline__ int64_t rnnc_unknown(int64_t number) {{
+  asm volatile("" : "+l"(number));
+  return number;
+}}
 static __device__ __forceinline__ float *rnnc_shared() {{
   extern __shared__ float rnnc_memory[];
   return rnnc_memory;

@@ -256,6 +256,7 @@ static inline unsigned rnnc_acquire(const unsigned *flag) {
   emulator_restore(own);
   return *flag;
 }
+static inline int64_t rnnc_unknown(int64_t number) { return number; }
 
 // Tensor cores: all lanes of a warp bring what they have of both operands, as PTX says.
 static inline float emulator_bits(uint32_t word) {
