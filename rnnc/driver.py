@@ -21,7 +21,7 @@ from rnnc.diagnostics import Diagnostic, DiagnosticError, DiagnosticSink, Source
 from rnnc.frontend.reading import read_source as read_source
 
 if TYPE_CHECKING:
-    from rnnc.analysis.components import Schedule
+    from rnnc.analysis.components import Options, Schedule
     from rnnc.analysis.explanation import Explanation
     from rnnc.analysis.orders import Order
     from rnnc.frontend import ast
@@ -171,11 +171,25 @@ class Compilation:
     @cached_property
     def schedule(self) -> Schedule:
         """An order for every recurrence."""
-        from rnnc.analysis.schedule import Options, schedule
+        from rnnc.analysis.schedule import schedule
 
-        hints = {name: value for name, value in self.request.hints.items() if type(value) is int}
-        options = Options(self.request.order, tuple(hints.items()), weights=self.request.weights)
-        return schedule(self.completed, options)
+        return schedule(self.completed, self.options)
+
+    @cached_property
+    def options(self) -> Options:
+        """What decides between orders."""
+        from rnnc.analysis.components import Options
+        from rnnc.registry import find_backend
+        from rnnc.weights import stored
+
+        request = self.request
+        hints = {name: value for name, value in request.hints.items() if type(value) is int}
+        return Options(
+            request.order,
+            tuple(hints.items()),
+            weights=stored(request.weights, request.math),
+            machine=find_backend(request.target)[0].machine(request.math),
+        )
 
     @cached_property
     def prepared(self) -> tuple[Graph, Schedule] | None:
@@ -406,7 +420,9 @@ def explain(compilation: Compilation, extents: Mapping[str, int]) -> Explanation
     texts = [node.spans[0].text if node.spans else node.id for node in once]
     values = {**compilation.graph.values, **extents}
     steps = () if compilation.prepared is None else listing(*compilation.prepared, values)
-    found = explanation(written, scheduled, compilation.schedule, fused, texts, steps, values)
+    found = explanation(
+        written, scheduled, compilation.schedule, compilation.options, fused, texts, steps, values
+    )
     spans = [prepared[name].spans[0].text for name in compilation.masked] if prepared else []
     placed = None
     if compilation.request.target != "cpu":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from rnnc.diagnostics import Diagnostic, DiagnosticError
 
 if TYPE_CHECKING:
+    from rnnc.analysis.machine import Machine
     from rnnc.passes.stream_steps import Refusal
     from rnnc.placement import Placements
     from rnnc.plan.plan import Plan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
+    from rnnc.weights import MathType
 
 _GROUP = "rnnc.backends"
 
@@ -67,6 +69,10 @@ class Backend(Protocol):
 
     def targets(self) -> Sequence[TargetDescription]:
         """What can be named, the default first; imports nothing heavy."""
+        ...
+
+    def machine(self, math: MathType) -> Machine:
+        """What decides between orders that are all legal. Imports nothing heavy."""
         ...
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool) -> str | bytes:

@@ -23,7 +23,12 @@ MathType = Literal["float32", "tf32", "3xtf32", "bf16", "fp16"]
 PackType = WeightType | Literal["fp16"]
 
 # Of sparse weights it is what one of ten costs, with its place.
-BYTES: dict[WeightType, int] = {"float32": 4, "bf16": 2, "int8": 1, "sparse": 1}
+BYTES: dict[PackType, int] = {"float32": 4, "bf16": 2, "fp16": 2, "int8": 1, "sparse": 1}
+
+
+def stored(weights: PackType, math: MathType) -> PackType:
+    """How weights stand in memory: narrow operands of tensor cores as they are multiplied."""
+    return math if math == "bf16" or math == "fp16" else weights
 
 
 def check_math_type(name: str) -> None:
@@ -36,7 +41,7 @@ def check_math_type(name: str) -> None:
 
 def check_weight_type(name: str) -> None:
     """Raises RNN705 for what is none."""
-    if name not in BYTES:
+    if name not in get_args(WeightType):
         message = f"weights cannot be stored as '{name}'"
         hints = (f"known: {', '.join(get_args(WeightType))}",)
         raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])

@@ -13,11 +13,13 @@ from rnnc.plan.plan import Plan
 from rnnc.registry import Backend, Compare, TargetDescription, Trial
 
 if TYPE_CHECKING:
+    from rnnc.analysis.machine import Machine
     from rnnc.passes.stream_steps import Refusal
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
+    from rnnc.weights import MathType
 
     from .target import CpuTarget
 
@@ -47,6 +49,11 @@ class CpuBackend:
                 )
             )
         return rows
+
+    def machine(self, math: MathType) -> Machine:
+        from rnnc.analysis.machine import CPU
+
+        return CPU
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool) -> str:
         """The kernels as TensorIR ("tir") or assembly ("asm")."""

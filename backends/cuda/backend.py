@@ -13,12 +13,14 @@ from rnnc.registry import Backend, Compare, TargetDescription, Trial
 from .nvcc import ARCHITECTURES, code_features, compile_cuda, find_nvcc
 
 if TYPE_CHECKING:
+    from rnnc.analysis.machine import Machine
     from rnnc.passes.stream_steps import Refusal
     from rnnc.placement import Placements
     from rnnc.plan.stream import Stream
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
+    from rnnc.weights import MathType
 
 
 class CudaBackend:
@@ -41,6 +43,11 @@ class CudaBackend:
         for name, description in ARCHITECTURES.items():
             rows.append(TargetDescription(f"cuda:{name}", description, problem, _unfit(name)))
         return rows
+
+    def machine(self, math: MathType) -> Machine:
+        from .machine import machine
+
+        return machine(math)
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool = False) -> str | bytes:
         """One CUDA C++ file ("cu"), its PTX ("ptx") or machine code ("cubin"), a shared library

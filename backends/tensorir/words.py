@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tvm import tirx
 
-from rnnc.weights import MathType, PackType
+from rnnc.weights import MathType, PackType, stored
 
 from .tir import Builder, Expr, constant, int32, lanes_of, splat, with_lanes
 
@@ -54,6 +54,6 @@ FP16 = Word("fp16", 2, "int32")
 
 
 def word(weights: PackType, math: MathType = "float32") -> Word:
-    """How weights stand in memory; narrow operands of tensor cores as they are multiplied."""
-    stored = math if math == "bf16" or math == "fp16" else weights
-    return next(form for form in (FLOAT32, BF16, INT8, SPARSE, FP16) if form.weights == stored)
+    """The words of weights in memory."""
+    found = stored(weights, math)
+    return next(form for form in (FLOAT32, BF16, INT8, SPARSE, FP16) if form.weights == found)

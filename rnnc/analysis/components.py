@@ -9,12 +9,13 @@ from math import lcm
 from typing import Literal
 
 from rnnc.analysis.cuts import Cut, Rational
+from rnnc.analysis.machine import CPU, Machine
 from rnnc.analysis.orders import Order
 from rnnc.analysis.semirings import Semiring
 from rnnc.analysis.timing import Timing
 from rnnc.analysis.wave import Bound, Maximum
 from rnnc.ir.graph import Node
-from rnnc.weights import WeightType
+from rnnc.weights import PackType
 
 # parallel: all points at once. affine: one loop of waves, all statements along the same vector.
 # joint: one loop of waves for several affine components (`inner`), each along its own vector.
@@ -111,12 +112,13 @@ class Options:
     """`hints` are likely extents: they decide between orders that are all legal.
 
     `chunks` is how many parts of a linear chain run at once; None leaves it to the cost model.
-    `weights` is the type in which weights are stored: what reading them costs.
+    `weights` is the type in which weights are stored: what reading them costs, on `machine`.
     `least`: as few waves as there can be, whatever each of them costs.
     """
 
     order: Order = "auto"
     hints: tuple[tuple[str, int], ...] = ()
     chunks: int | None = None
-    weights: WeightType = "float32"
+    weights: PackType = "float32"
+    machine: Machine = CPU
     least: bool = False

@@ -5,7 +5,7 @@ reading its weights, once for each register tile of rows, from the level of the 
 weights of its loop stay; a wave that is worth sharing takes a barrier more. Layers one after
 another have their input products computed for all steps at once (many rows, one phase), and their
 results stored and read again; a wavefront has fewer waves, and all layers' weights in every one.
-The numbers are those of one processor (2 cores of an EPYC with AVX-512): they only rank.
+What a target is like is a `Machine`: its numbers only rank.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from math import prod
 
 from rnnc.analysis.boxes import extreme, tightened
 from rnnc.analysis.components import Component
+from rnnc.analysis.machine import CPU, Machine
 from rnnc.ir.graph import Graph, Node, Operand
 from rnnc.ir.ops import is_statement, is_view
 from rnnc.ir.poly import Poly
-from rnnc.weights import BYTES, WeightType
+from rnnc.weights import BYTES, PackType
 
 # Taken for an extent of which nothing is known.
 _LIKELY = 100
@@ -31,31 +32,6 @@ _UNTIL_STOPPED = 0.5
 _ARITHMETIC = frozenset({"add", "sub", "mul", "neg", "abs", "max", "min", "relu", "select", "cast"})
 # Estimates that differ by less say nothing.
 _CLEARLY = 0.83
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Seconds, bytes and flops of one core; `levels` are (bytes that fit, bytes per second)."""
-
-    cores: int = 2
-    flops: float = 2.1e11
-    levels: tuple[tuple[float, float], ...] = (
-        (4.8e4, 2e11),
-        (1e6, 1.4e11),
-        (1.6e7, 7e10),
-        (float("inf"), 1.5e10),
-    )
-    tile: int = 6  # rows that share one reading of the weights
-    barrier: float = 1e-6  # with what tasks wait for each other because they are not equally long
-    kernel: float = 4e-8
-    worth_sharing: float = 64e3  # multiply-adds from which on a wave is shared among cores
-    lanes: int = 16
-    step: float = 1.5e-9  # of one chain, waiting for the step before
-    streams: int = 2  # chains that a core runs in the time of one
-
-    def bandwidth(self, resident: float) -> float:
-        """How fast a core reads what is read again and again, if that is so large."""
-        return next(speed for size, speed in self.levels if resident <= size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +54,17 @@ class CostModel:
 
     graph: Graph
     extents: Mapping[str, int]
-    machine: Machine = Machine()
+    machine: Machine = CPU
     weight: int = 4
 
     @staticmethod
-    def of(graph: Graph, hints: Mapping[str, int], weights: WeightType = "float32") -> CostModel:
-        return CostModel(graph, _Likely(hints), weight=BYTES[weights])
+    def of(
+        graph: Graph,
+        hints: Mapping[str, int],
+        weights: PackType = "float32",
+        machine: Machine = CPU,
+    ) -> CostModel:
+        return CostModel(graph, _Likely(hints), machine, BYTES[weights])
 
     def better(
         self, left: Sequence[Component], right: Sequence[Component], times: float = 1

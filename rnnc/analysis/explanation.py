@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from rnnc.analysis.alternatives import alternatives, read, vector_text
@@ -143,20 +143,22 @@ def explanation(
     written: Graph,
     scheduled: Graph,
     found: Schedule,
+    options: Options,
     fused: Sequence[Sequence[str]],
     prepared: Sequence[str],
     preparation: Sequence[str],
     sizes: Mapping[str, int],
 ) -> Explanation:
     """`written` is the graph as it was written, every variable complete; `scheduled` the one that
-    `found` is the schedule of. `fused` are the statements whose products share a kernel, `prepared`
-    the products that run when parameters are bound and `preparation` all that runs then, in words;
-    `sizes` has the statics, and may have run-time extents.
+    `found` is the schedule of, as `options` say. `fused` are the statements whose products share a
+    kernel, `prepared` the products that run when parameters are bound and `preparation` all that
+    runs then, in words; `sizes` has the statics, and may have run-time extents.
     """
     return _Explainer(
         Paths(Recurrences(written)),
         scheduled,
         found,
+        options,
         fused,
         prepared,
         preparation,
@@ -184,6 +186,7 @@ class _Explainer:
     paths: Paths
     graph: Graph
     schedule: Schedule
+    options: Options
     fused: Sequence[Sequence[str]]
     prepared: Sequence[str]
     preparation: Sequence[str]
@@ -224,7 +227,7 @@ class _Explainer:
         """The orders that are as legal, where they differ."""
         for order in _ORDERS:
             try:
-                found = schedule(self.graph, Options(order))
+                found = schedule(self.graph, replace(self.options, order=order))
             except DiagnosticError:
                 continue
             if found != self.schedule:

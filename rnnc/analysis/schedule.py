@@ -46,7 +46,7 @@ def schedule(graph: Graph, options: Options | None = None) -> Schedule:
     space = Space.of(graph, hints)
     statements = tuple(node.id for node in graph.nodes if is_statement(node.op))
     edges = dependences(graph, space.dims, space.places)
-    cost = CostModel.of(graph, hints, options.weights)
+    cost = CostModel.of(graph, hints, options.weights, options.machine)
     best: tuple[Component, ...] | None = None
     obstacles: dict[str, Obstacle] = {}
     for order in candidates(options, space):

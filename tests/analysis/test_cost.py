@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rnnc.analysis.components import Component
-from rnnc.analysis.cost import CostModel, Machine
+from rnnc.analysis.cost import CostModel
+from rnnc.analysis.machine import Machine
 from rnnc.analysis.orders import Order
 from rnnc.driver import Compilation, Request, standard_source
 from rnnc.weights import WeightType

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from rnnc.analysis.cost import CostModel, Machine
+from rnnc.analysis.cost import CostModel
+from rnnc.analysis.machine import Machine
 from rnnc.analysis.schedule import Options, schedule
 from rnnc.diagnostics import Source
 from rnnc.driver import Compilation, Request
