@@ -9,12 +9,15 @@ from rnnc.analysis.cost import CostModel
 from rnnc.analysis.machine import Machine
 from rnnc.analysis.orders import Order
 from rnnc.driver import Compilation, Request, standard_source
-from rnnc.weights import WeightType
+from rnnc.weights import MathType, WeightType
 
 
-def stack(hidden: int, layers: int, order: Order = "auto") -> Compilation:
+def stack(
+    hidden: int, layers: int, order: Order = "auto", target: str = "cpu", math: MathType = "float32"
+) -> Compilation:
     sizes = {"X": hidden, "H": hidden, "L": layers}
-    return Compilation(standard_source("stacked"), Request("stacked_lstm", sizes, order=order))
+    request = Request("stacked_lstm", sizes, order=order, target=target, math=math)
+    return Compilation(standard_source("stacked"), request)
 
 
 def kinds(found: Compilation) -> list[str]:
@@ -26,6 +29,20 @@ def test_layers_at_once_only_where_a_step_is_hardly_any_work(
     hidden: int, expected: list[str]
 ) -> None:
     assert kinds(stack(hidden, 8)) == expected
+
+
+@pytest.mark.parametrize(
+    ("hidden", "math", "expected"),
+    [
+        (256, "float32", ["affine"]),
+        (384, "float32", ["affine", "split"]),
+        (384, "bf16", ["affine"]),
+    ],
+)
+def test_a_gpu_takes_all_layers_at_once_while_their_weights_stay_on_it(
+    hidden: int, math: MathType, expected: list[str]
+) -> None:
+    assert kinds(stack(hidden, 16, target="cuda", math=math)) == expected
 
 
 def test_the_order_can_be_told() -> None:

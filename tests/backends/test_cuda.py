@@ -16,7 +16,7 @@ from rnnc.backends.cuda.capacity import CHIPS, Chip
 from rnnc.backends.cuda.program import cuda_source
 
 from rnnc.diagnostics import DiagnosticError
-from rnnc.driver import Compilation
+from rnnc.driver import Compilation, Request, standard_source
 from rnnc.ir.signature import param_signature
 from rnnc.runtime.cuda.model import CudaBoundModel
 from tests.backends.emulation import ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
@@ -40,7 +40,7 @@ needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 
 @cache
 def planned(name: str) -> Compilation:
-    found = compilation(NAMED[name])
+    found = compilation(NAMED[name], target="cuda")
     assert found.plan
     return found
 
@@ -91,6 +91,19 @@ def test_other_homes_of_weights(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> 
     check("stacked-gru", chip)
 
 
+@needs_compiler
+def test_long_chains_are_cut_into_parts() -> None:
+    """Where many steps are hinted at, processors would else have nothing to do."""
+    case = NAMED["linear_recurrence"]
+    request = Request(case.model, case.statics, {"T": 4096}, "cuda")
+    compiled = Compilation(standard_source(case.file), request)
+    assert any("summary" in kernel.name for kernel in compiled.plan.kernels)
+    params = single(case.draw_params(param_signature(compiled.graph, case.sizes)))
+    bound = emulated(compiled).bind(params)
+    for steps in (0, 1, 33, 100):
+        compare(case, bound, params, {**case.sizes, "T": steps})
+
+
 @needs_nvcc
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
@@ -100,7 +113,7 @@ def test_machine_code_spills_nothing(size: int, architecture: str, tmp_path: Pat
     source = tmp_path / "model.cu"
     case = replace(NAMED["stacked_lstm"], sizes={"X": 16, "H": size, "L": 1, "T": 1})
     chip = replace(CHIPS[architecture], processors=132)
-    source.write_text(cuda_source(compilation(case).plan, chip))
+    source.write_text(cuda_source(compilation(case, target="cuda").plan, chip))
     command = ["nvcc", "-cubin", f"-arch={architecture}", "-O3", "-std=c++17", "-Xptxas", "-v"]
     command += ["-o", str(tmp_path / "model.cubin"), str(source)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr

@@ -73,7 +73,7 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler to e
 
 @cache
 def planned(name: str) -> Compilation:
-    return compilation(NAMED[name])
+    return compilation(NAMED[name], target="cuda")
 
 
 @cache
@@ -118,10 +118,13 @@ def test_layers_meet_those_beside_them() -> None:
 
 
 def test_phases_meet_those_that_read_them() -> None:
-    """Three blocks a layer compute m, and then one h, which those of m above it read."""
+    """Three blocks a layer compute m and then h, which those of the layer above read for m."""
     found = met("custom", 12)
-    assert (found[0], found[3]) == ((0, 1, 2, 9), (3, 4, 5, 9, 10))
-    assert (found[9], found[11]) == ((0, 1, 2, 3, 4, 5, 9), (6, 7, 8, 11))
+    assert [set(own) for own in found] == [
+        *3 * [{*range(6)}],
+        *3 * [{*range(9)}],
+        *3 * [{*range(3, 9)}],
+    ]
 
 
 def test_directions_do_not_meet() -> None:

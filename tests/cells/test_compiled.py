@@ -38,10 +38,12 @@ COMPILED = [
 ]
 
 
-def compilation(case: Case, weights: WeightType = "float32") -> driver.Compilation:
+def compilation(
+    case: Case, weights: WeightType = "float32", target: str = "cpu"
+) -> driver.Compilation:
     text = case.text or driver.standard_source(case.file).text
     source = Source(f"{case.file}.rnn", text)
-    request = driver.Request(case.model, case.statics, {}, "cpu", weights=weights)
+    request = driver.Request(case.model, case.statics, {}, target, weights=weights)
     return driver.Compilation(source, request)
 
 
