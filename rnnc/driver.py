@@ -179,16 +179,19 @@ class Compilation:
     def options(self) -> Options:
         """What decides between orders."""
         from rnnc.analysis.components import Options
+        from rnnc.analysis.orders import check_order
         from rnnc.registry import find_backend
         from rnnc.weights import stored
 
         request = self.request
+        check_order(request.order)
+        backend, _ = find_backend(request.target)
         hints = {name: value for name, value in request.hints.items() if type(value) is int}
         return Options(
             request.order,
             tuple(hints.items()),
             weights=stored(request.weights, request.math),
-            machine=find_backend(request.target)[0].machine(request.math),
+            machine=backend.machine(request.weights, request.math),
         )
 
     @cached_property

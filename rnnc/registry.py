@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
-    from rnnc.weights import MathType
+    from rnnc.weights import MathType, WeightType
 
 _GROUP = "rnnc.backends"
 
@@ -71,8 +71,9 @@ class Backend(Protocol):
         """What can be named, the default first; imports nothing heavy."""
         ...
 
-    def machine(self, math: MathType) -> Machine:
-        """What decides between orders that are all legal. Imports nothing heavy."""
+    def machine(self, weights: WeightType, math: MathType) -> Machine:
+        """What decides between orders that are all legal. Raises RNN705 for types that no variant
+        has. Imports nothing heavy."""
         ...
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool) -> str | bytes:

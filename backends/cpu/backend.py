@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
-    from rnnc.weights import MathType
+    from rnnc.weights import MathType, WeightType
 
     from .target import CpuTarget
 
@@ -50,9 +50,13 @@ class CpuBackend:
             )
         return rows
 
-    def machine(self, math: MathType) -> Machine:
+    def machine(self, weights: WeightType, math: MathType) -> Machine:
         from rnnc.analysis.machine import CPU
 
+        if math != "float32":
+            message = f"a CPU has no tensor cores to multiply '{math}' with"
+            hints = ("compile for a GPU:  --target cuda", "or store weights so:  --weights bf16")
+            raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
         return CPU
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool) -> str:
@@ -130,10 +134,6 @@ def chosen_target(plan: Plan, variant: str | None, tuned: bool) -> CpuTarget:
     from .remembered import recall
     from .target import find_target
 
-    if plan.math != "float32":
-        message = f"a CPU has no tensor cores to multiply '{plan.math}' with"
-        hints = ("compile for a GPU:  --target cuda", "or store weights so:  --weights bf16")
-        raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
     target = find_target(variant or "host", plan.weights)
     if tuned and variant in (None, "host"):
         return replace(target, tilings=recall())

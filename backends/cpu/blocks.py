@@ -47,7 +47,7 @@ class Block:
 def rows_of_block(found: Products, tile: int) -> int:
     """How many rows are rounded at once; at least those of a register tile."""
     size = sum(INT8.group * INT8.steps(factor.depth) for factor in distinct(found).values())
-    return max(tile, min(_NARROWER * found.tiling.block, _MOST_BYTES // size))
+    return max(tile, min(_NARROWER * found.tiling.block, _MOST_BYTES // max(size, 1)))
 
 
 def distinct(found: Products) -> dict[VectorKey, Factor]:

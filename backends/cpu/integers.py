@@ -193,7 +193,7 @@ class RoundedRows:
             left,
             b.local("offsets", rows, "int64"),
             depth,
-            b.local("codes", rows * INT8.steps(depth), "int32"),
+            b.local("codes", rows * max(INT8.steps(depth), 1), "int32"),
             b.local("scales", rows),
             b.local("totals", rows, "int32"),
         )

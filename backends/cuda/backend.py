@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnc.runtime.artifact import Artifact, Origin
     from rnnc.runtime.manifest import Manifest
     from rnnc.runtime.memory import Array
-    from rnnc.weights import MathType
+    from rnnc.weights import MathType, WeightType
 
 
 class CudaBackend:
@@ -44,9 +44,13 @@ class CudaBackend:
             rows.append(TargetDescription(f"cuda:{name}", description, problem, _unfit(name)))
         return rows
 
-    def machine(self, math: MathType) -> Machine:
+    def machine(self, weights: WeightType, math: MathType) -> Machine:
         from .machine import machine
 
+        if weights != "float32":
+            message = f"the CUDA backend does not store weights as '{weights}'"
+            hints = ("both operands of products are rounded:  --math bf16",)
+            raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
         return machine(math)
 
     def emit(self, plan: Plan, variant: str | None, form: str, tuned: bool = False) -> str | bytes:
@@ -57,10 +61,6 @@ class CudaBackend:
 
         chosen = architectures(variant)
         chip = smallest(chosen)
-        if plan.weights != "float32":
-            message = f"the CUDA backend does not store weights as '{plan.weights}'"
-            hints = ("both operands of products are rounded:  --math bf16",)
-            raise DiagnosticError([Diagnostic("RNN705", message, hints=hints)])
         if form == "tir":
             return "\n".join(str(function) for function in device_functions(plan, chip))
         source = cuda_source(plan, chip)

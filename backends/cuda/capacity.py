@@ -257,6 +257,8 @@ def panels_of(kernel: Kernel, found: Products, floats: int, warps: int) -> Panel
     exact = {loop.name for loop in shared.exact}
     if not all(loop.lower < loop.upper for loop in loops.values()):
         return "it has no points"
+    if not floats or not kernel.shape[-1]:
+        return "it multiplies nothing"
     if kernel.listed is not None:
         return "its points are known at run time only"
     if exact & set(loops):

@@ -82,6 +82,8 @@ class KernelEmitter:
     def emit(self, env: Environment) -> None:
         """All points of the kernel."""
         b = self.b
+        if 0 in self.kernel.shape:
+            return
         with ExitStack() as stack:
             here = enter(stack, b, self.loops.nested, env)
             firsts = [b.let(bound(loop.lower, here), "first") for loop in self.loops.flat]

@@ -83,7 +83,9 @@ def _recurrence(model: str, found: Explained) -> Iterator[str]:
 def _placed(found: Placements) -> Iterator[str]:
     yield f"On {found.device}:"
     for step in found.steps:
-        blocks = "as many blocks as rows need" if step.blocks is None else f"{step.blocks} blocks"
+        blocks = "as many blocks as rows need"
+        if step.blocks is not None:
+            blocks = "one block" if step.blocks == 1 else f"{step.blocks} blocks"
         what = "" if step.level == "launches" else f"{listed(step.computes)}: "
         yield _row(step.level, f"{what}{blocks} of {step.threads} threads, {step.why}")
         for product in step.products:

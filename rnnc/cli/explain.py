@@ -13,24 +13,19 @@ from rnnc.cli.options import (
     extent_option,
     hint_option,
     math_option,
-    model_options,
+    order_option,
+    request_options,
     target_option,
-    weights_option,
 )
 from rnnc.cli.session import Session
-from rnnc.driver import StaticValue
+from rnnc.driver import Request, StaticValue
 from rnnc.explanations import CODE, explained_codes, explanation, title
-from rnnc.weights import MathType, WeightType
 
 
 @click.command()
 @click.argument("subject", metavar="CODE|FILE", required=False)
-@model_options
-@hint_option
+@request_options(target_option, math_option, hint_option, order_option)
 @extent_option
-@weights_option
-@target_option
-@math_option
 @click.option(
     "--format",
     "output",
@@ -44,13 +39,8 @@ from rnnc.weights import MathType, WeightType
 def command(
     session: Session,
     subject: str | None,
-    sizes: dict[str, StaticValue],
-    model: str | None,
-    hints: dict[str, StaticValue],
+    request: Request,
     extents: dict[str, StaticValue],
-    weights: WeightType,
-    target: str,
-    math: MathType,
     output: str,
 ) -> None:
     """Explain a diagnostic (RNN301), or the parallelism of a model.
@@ -69,9 +59,8 @@ def command(
         from rnnc.cli.extents import checked_extents
         from rnnc.cli.json_explanation import explanation_to_json
 
-        request = driver.Request(model, sizes, hints, target, weights=weights, math=math)
         compilation = driver.Compilation(driver.read_source(subject), request)
-        numbers = checked_extents(compilation.graph, hints, "--hint")
+        numbers = checked_extents(compilation.graph, request.hints, "--hint")
         numbers |= checked_extents(compilation.graph, extents)
         found = driver.explain(compilation, numbers)
         if output == "json":

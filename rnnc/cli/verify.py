@@ -9,7 +9,14 @@ import click
 from rnnc import driver
 from rnnc.cli.exit_codes import MISMATCH, OK
 from rnnc.cli.group import session_options
-from rnnc.cli.options import call_options, extent_option, math_option, source_argument
+from rnnc.cli.options import (
+    call_options,
+    extent_option,
+    hint_option,
+    math_option,
+    order_option,
+    source_argument,
+)
 from rnnc.cli.session import Session
 from rnnc.driver import Request, StaticValue
 
@@ -25,7 +32,7 @@ _DEFAULT_EXTENT = 7
 @click.option("-i", "--inputs", type=click.Path(path_type=Path), help="Inputs; random without.")
 @click.option("--batch", type=click.IntRange(0), default=3, show_default=True, help="Made-up rows.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is made up.")
-@call_options(math_option)
+@call_options(math_option, hint_option, order_option)
 @extent_option
 @session_options
 @click.pass_obj

@@ -23,7 +23,7 @@ def with_statics(graph: Graph, given: Mapping[str, object]) -> Graph:
             found.append(
                 Diagnostic("RNN206", f"'{graph.name}' has no static '{name}'", hints=hints)
             )
-        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
             found.append(Diagnostic("RNN305", f"'{name}' is a size, not {value}"))
         else:
             numbers[name] = value

@@ -8,6 +8,7 @@ from rnnc.analysis.components import Component
 from rnnc.analysis.cost import CostModel
 from rnnc.analysis.machine import Machine
 from rnnc.analysis.orders import Order
+from rnnc.diagnostics import DiagnosticError
 from rnnc.driver import Compilation, Request, standard_source
 from rnnc.weights import MathType, WeightType
 
@@ -49,6 +50,9 @@ def test_the_order_can_be_told() -> None:
     assert kinds(stack(4, 8, "layered")) == ["affine", "split"]
     assert kinds(stack(256, 8, "wavefront")) == ["affine"]
     assert kinds(stack(4, 8, "sequential")) == ["split", "split"]
+    with pytest.raises(DiagnosticError, match="known: auto, layered") as caught:
+        kinds(stack(4, 8, "diagonal"))  # type: ignore[arg-type]
+    assert caught.value.diagnostics[0].code == "RNN706"
 
 
 def test_directions_share_their_waves() -> None:

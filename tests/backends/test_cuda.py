@@ -19,6 +19,7 @@ from rnnc.diagnostics import DiagnosticError
 from rnnc.driver import Compilation, Request, standard_source
 from rnnc.ir.signature import param_signature
 from rnnc.runtime.cuda.model import CudaBoundModel
+from rnnc.weights import MathType
 from tests.backends.emulation import ONLY_CACHE, ONLY_SHARED, SMALL, compiler, emulated
 from tests.cells.test_compiled import compare, compilation, single
 from tests.oracles.arrays import Array
@@ -147,6 +148,14 @@ def test_source_needs_no_nvcc(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DiagnosticError, match="nvcc"):
         BACKEND.emit(plan, None, "cubin")
     assert "nvcc" in str(BACKEND.targets()[0].problem)
+
+
+@pytest.mark.parametrize("math", ["float32", "bf16"])
+def test_sizes_of_zero(math: MathType) -> None:
+    for sizes in ({"X": 0, "H": 3, "L": 2}, {"X": 3, "H": 0, "L": 2}):
+        request = Request("stacked_lstm", sizes, target="cuda", math=math)
+        made = Compilation(standard_source("stacked"), request).code("cu")
+        assert "rnnc_forward" in str(made)
 
 
 def test_unknown_architecture() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rnnc.backends.cpu.backend import BACKEND as CPU
 from rnnc.backends.cuda.capacity import CHIPS as LARGE
 from rnnc.backends.cuda.capacity import Chip
 from rnnc.backends.cuda.program import cuda_source
@@ -311,6 +310,12 @@ def test_a_type_that_is_none() -> None:
 
 
 def test_only_gpus_have_tensor_cores() -> None:
-    with pytest.raises(DiagnosticError, match="tensor cores") as caught:
-        CPU.emit(compiled("lstm", "bf16").plan, None, "tir", False)
-    assert caught.value.diagnostics[0].code == "RNN705"
+    """And only CPUs store weights alone in other types: nothing is scheduled, either."""
+    asked = Request(None, {"X": 3, "H": 5})
+    for request in (
+        replace(asked, math="bf16"),
+        replace(asked, target="cuda", weights="int8"),
+    ):
+        with pytest.raises(DiagnosticError, match=r"tensor cores|store weights") as caught:
+            _ = Compilation(Source("net.rnn", SPECS["lstm"]), request).schedule
+        assert caught.value.diagnostics[0].code == "RNN705"

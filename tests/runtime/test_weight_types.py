@@ -15,7 +15,7 @@ from rnnc.ir.interpreter import interpret
 from rnnc.ir.pointwise import Array
 from rnnc.ir.rounding import rounding
 from rnnc.runtime.model import Model
-from rnnc.sampling import random_inputs
+from rnnc.sampling import random_inputs, random_parameters
 from rnnc.weights import WeightType
 from tests.runtime.packs import packs
 from tests.threads import share_everything
@@ -273,3 +273,13 @@ def test_python_names_the_type() -> None:
     with pytest.raises(rnnc.DiagnosticError) as caught:
         rnnc.compile(spec, sizes={"X": 3, "H": 5, "Y": 2}, weights="int4")  # type: ignore[arg-type]
     assert caught.value.diagnostics[0].code == "RNN705"
+
+
+def test_products_of_nothing_are_zero() -> None:
+    request = Request(None, {"X": 0, "H": 3, "Y": 2}, weights="int8")
+    made = Compilation(standard_source("elman"), request)
+    values = random_parameters(made.graph, 0)
+    values["elman.U"] = np.zeros((3, 3))
+    found = made.load().bind(values)(x=np.zeros((4, 1, 0), np.float32))
+    expected = values["V"] @ np.tanh(values["elman.b"]) + values["b_y"]
+    np.testing.assert_allclose(found["y"], np.broadcast_to(expected, (4, 1, 2)), atol=0.01)
