@@ -281,5 +281,6 @@ def test_products_of_nothing_are_zero() -> None:
     values = random_parameters(made.graph, 0)
     values["elman.U"] = np.zeros((3, 3))
     found = made.load().bind(values)(x=np.zeros((4, 1, 0), np.float32))
-    expected = values["V"] @ np.tanh(values["elman.b"]) + values["b_y"]
+    state = np.tanh(np.asarray(values["elman.b"], np.float64))
+    expected = np.asarray(values["V"], np.float64) @ state + np.asarray(values["b_y"], np.float64)
     np.testing.assert_allclose(found["y"], np.broadcast_to(expected, (4, 1, 2)), atol=0.01)
