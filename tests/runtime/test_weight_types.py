@@ -283,4 +283,4 @@ def test_products_of_nothing_are_zero() -> None:
     found = made.load().bind(values)(x=np.zeros((4, 1, 0), np.float32))
     state = np.tanh(np.asarray(values["elman.b"], np.float64))
     expected = np.asarray(values["V"], np.float64) @ state + np.asarray(values["b_y"], np.float64)
-    np.testing.assert_allclose(found["y"], np.broadcast_to(expected, (4, 1, 2)), atol=0.01)
+    assert np.max(np.abs(np.asarray(found["y"], np.float64) - expected)) < 0.01
