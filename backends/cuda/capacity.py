@@ -126,8 +126,8 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Residence:
-    """How one loop stays on a chip: `blocks` of `threads` hold every weight once, in so many
-    `registers` of a thread and bytes of `shared` memory of a block. Without blocks, no weights
+    """How one loop stays on a chip: `blocks` of `threads` hold every weight that stays once, in so
+    many `registers` of a thread and bytes of `shared` memory of a block. Without blocks, no weights
     stay."""
 
     variable: str
@@ -205,6 +205,8 @@ def residence(step: Waves | Levels, plan: Plan, chip: Chip) -> Residence:
             break
     if sum(one.bytes for one in placed if one.home == "cache") > chip.cache:
         placed = [replace(one, home="memory") if one.home == "cache" else one for one in placed]
+    if blocks and not all(one.is_resident for one in placed):
+        blocks = chip.processors  # those that own nothing read their part of the rest
     threads = chip.threads if blocks else BLOCK
     return Residence(step.variable, threads, blocks, registers, shared * _FLOAT, tuple(placed))
 

@@ -62,3 +62,12 @@ def test_more_products_than_owners() -> None:
     [found] = residences(plan, replace(CHIPS["sm_90"], processors=3, threads=32))
     assert sorted(one.home for one in found.kernels) == ["cache", *3 * ["registers"]]
     assert "3 owners" in found.kernels[0].why
+
+
+def test_all_blocks_read_what_does_not_stay() -> None:
+    sizes = {"X": 8, "H": 512, "L": 16}
+    request = Request("stacked_lstm", sizes, target="cuda", order="wavefront")
+    plan = Compilation(standard_source("stacked"), request).plan
+    [found] = residences(plan, CHIPS["sm_90"])
+    assert sorted(one.home for one in found.kernels) == ["memory", "registers"]
+    assert found.blocks == 132
