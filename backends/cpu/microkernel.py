@@ -7,8 +7,7 @@ each has its own offset, which is how the points of a wave share one matmul.
     for k in 0..depth:                         accumulators stay in registers
         for row, vector: acc[row, vector] += left[offset[row] + k] * panel[k, vector]
 
-Where a word of the panel holds several weights (`words`), a turn of the loop takes as many k. Of a
-tile with few accumulators there are several sets, which take turns: none waits for itself.
+Where a word of the panel holds several weights (`words`), a turn of the loop takes as many k.
 """
 
 from __future__ import annotations
@@ -36,9 +35,6 @@ from ..tensorir.tir import (
 )
 from ..tensorir.words import FLOAT32, Word
 from .target import CpuTarget
-
-# Sums that are added to at a time: two each cycle, each of which takes four.
-_SUMS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +152,7 @@ class Multiply:
         ]
         for height in range(self.tile.rows, 0, -1):
             with b.when(tirx.EQ(rows, int64(height))):
-                tile = replace(self.tile, rows=height)
-                sets = max(1, _SUMS // (height * tile.vectors))
-                accumulators = Accumulators(b, tile, sets=sets)
+                accumulators = Accumulators(b, replace(self.tile, rows=height))
                 for operand in operands:
                     accumulators.add_product(operand, self.form, self.steps)
                 accumulators.store(sums)
@@ -192,12 +186,12 @@ class Operands:
 class Accumulators:
     """The accumulators of a tile, zero at first."""
 
-    def __init__(self, b: Builder, tile: Tile, dtype: str = "float32", sets: int = 1) -> None:
-        self.tile, self.sets = tile, sets
+    def __init__(self, b: Builder, tile: Tile, dtype: str = "float32") -> None:
+        self.tile = tile
         self._builder = b
-        self._memory = b.local("acc", sets * tile.rows * tile.columns, dtype)
+        self._memory = b.local("acc", tile.rows * tile.columns, dtype)
         zero = constant(0, load(self._memory, 0, tile.lanes))
-        for row in range(sets * tile.rows):
+        for row in range(tile.rows):
             for vector in range(tile.vectors):
                 self.set(row, vector, zero)
 
@@ -212,13 +206,9 @@ class Accumulators:
 
     def store(self, sums: Buffer) -> None:
         """All of them, row by row."""
-        rows = self.tile.rows
-        for row in range(rows):
+        for row in range(self.tile.rows):
             for vector in range(self.tile.vectors):
-                total = self.get(row, vector)
-                for number in range(1, self.sets):
-                    total = total + self.get(number * rows + row, vector)
-                self._builder.store(sums, self._offset(row, vector), total)
+                self._builder.store(sums, self._offset(row, vector), self.get(row, vector))
 
     def add_product(self, given: Operands, form: Word, steps: int) -> None:
         """One factor; the loop over k takes so many `steps` in a turn."""
@@ -229,12 +219,11 @@ class Accumulators:
         panel = quotient(given.depth + int64(form.group - 1), form.group)
         panel = panel * int64(width * self.tile.lanes)
         bases = [b.let(panel * int64(number), "panel") for number in range(panels.count)]
-        steps = max(steps, self.sets)
         turns = quotient(whole, steps)
         with b.loop(0, turns, name="turn") as turn:
             for number in range(steps):
                 k = b.let(turn * int64(steps) + int64(number), "k")
-                self.step(given, form, rows, bases, k, form.group, number % self.sets)
+                self.step(given, form, rows, bases, k, form.group)
         if steps > 1:
             with b.loop(turns * int64(steps), whole, name="k") as k:
                 self.step(given, form, rows, bases, k, form.group)
@@ -250,9 +239,8 @@ class Accumulators:
         bases: Sequence[Expr],
         step: Expr,
         count: int,
-        chosen: int = 0,
     ) -> None:
-        """The first `count` weights of the words of a step, to the chosen set."""
+        """The first `count` weights of the words of a step."""
         b, tile, panels = self._builder, self.tile, given.panels
         width = tile.vectors // panels.count
         row_of_panel = step * int64(width * tile.lanes)
@@ -273,7 +261,6 @@ class Accumulators:
             return [b.let(splat(load(given.left, place), tile.lanes), "a") for place in places]
 
         def multiply(row: int, vector: int, left: Expr, right: Expr) -> None:
-            row += chosen * tile.rows
             self.set(row, vector, multiply_add(left, right, self.get(row, vector)))
 
         each_product(tile, column, values, multiply)
