@@ -2,8 +2,8 @@
 
 Weights that stay on the chip are multiplied where they are: every block reads the vectors of all
 rows for its few columns. With many rows that is more than tiles of blocks read, weights and all, in
-every wave. The time of a processor decides. What is computed for all points at once is
-computed in small tiles, too, where large ones would leave processors without any.
+every wave. The time of a processor decides. What is computed for all points at once is computed in
+small tiles, too, where large ones would leave processors without any.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ _ALL = 1 << 14  # rows of what is computed for all points at once
 _LOOP = 256  # rows of a wave that tiles are made for
 _STEP = 32
 _MOST = 1024
-_PRODUCTS, _ON_CORES = (
-    21,
-    170,
-)  # in the time of a float: 128 and 1024 in a cycle, which brings 24 bytes
+# In the time of a float (a cycle brings 24 bytes): 128 of a cycle, 1024 on tensor cores.
+_PRODUCTS, _ON_CORES = 21, 170
 _WORTH = 2 / 3  # tiles wait for their weights
 
 
