@@ -178,7 +178,7 @@ class KernelEmitter:
         place = len(loops) - inner - 1
         if place < 0 or not all(self.may_differ(loop.name) for loop in loops[place:]):
             return loops, None, ()
-        if loops[place].most == 1:
+        if loops[place].single:
             return loops, None, ()
         return loops[:place], loops[place], loops[place + 1 :]
 

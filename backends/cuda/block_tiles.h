@@ -200,8 +200,9 @@ struct rnnc_tile_of {
   }
 };
 
-// Adds what one factor has of the sums of each warp, [slot][8 columns][16 rows][4]. Row `row` of vectors begins at x + starts[row], words of weights of a slot are APART columns
-// apart; beyond `depth` nothing is read, nor counted. Any memory of the tile may be in use before.
+// Adds what one factor has of the sums of each warp, [slot][8 columns][16 rows][4]. Row `row` of
+// vectors begins at x + starts[row], the words of weights of a slot stand APART from those of the
+// next; beyond `depth` nothing is read, nor counted. Any memory of the tile may be in use before.
 template <class TYPE, int ROWS, int COLUMNS, int SLOTS, int APART, int ACROSS>
 static __device__ __forceinline__ void rnnc_accumulate(float *sums, const float *x,
                                                        const int64_t *starts,

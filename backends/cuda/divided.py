@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnc.analysis.wave import Bound, Increment, Maximum, Minimum, Polynomial, WaveLoop
-from rnnc.ir.poly import Poly
+from rnnc.analysis.wave import WaveLoop
 from rnnc.plan.plan import Kernel
 
 
@@ -54,36 +53,16 @@ def row_digits(kernel: Kernel) -> tuple[str | None, ...]:
     """What a row of a kernel is, where its rows are numbered: values of these loops, and None for
     the row of the batch."""
     loops = divided(kernel)
-    long = [loop.name for loop in loops.flat if not has_one_point(loop)]
+    long = [loop.name for loop in loops.flat if not loop.single]
     exact = [loop.name for loop in loops.exact]
     return (*long, *exact, *([None] if kernel.batched else []))
 
 
-def has_one_point(loop: WaveLoop) -> bool:
-    """Whether a loop has one point at most, as one that a wave w fixes: w <= t < min(T, w + 1)."""
-    one = Poly.of(1)
-    lowers, uppers = _polynomials(loop.lower, Maximum), _polynomials(loop.upper, Minimum)
-    return any(upper - lower == one for lower in lowers for upper in uppers)
-
-
 def constant_bounds(loop: WaveLoop) -> tuple[int | None, int | None]:
     """Where a loop begins at the earliest and ends at the latest, as far as numbers say."""
-    lowers = [poly.constant for poly in _polynomials(loop.lower, Maximum)]
-    uppers = [poly.constant for poly in _polynomials(loop.upper, Minimum)]
+    lowers = [poly.constant for poly in loop.lowers]
+    uppers = [poly.constant for poly in loop.uppers]
     return (
         max((value for value in lowers if value is not None), default=None),
         min((value for value in uppers if value is not None), default=None),
     )
-
-
-def _polynomials(value: Bound, chosen: type[Minimum | Maximum]) -> list[Poly]:
-    """Those of which a lower bound is the maximum, or an upper one the minimum."""
-    match value:
-        case Polynomial(poly):
-            return [poly]
-        case Increment(argument, amount):
-            return [poly + Poly.of(amount) for poly in _polynomials(argument, chosen)]
-        case Minimum(arguments) | Maximum(arguments) if isinstance(value, chosen):
-            return [poly for argument in arguments for poly in _polynomials(argument, chosen)]
-        case _:
-            return []

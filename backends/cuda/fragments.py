@@ -12,41 +12,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rnnc.plan import expression as ex
-from rnnc.plan.plan import Kernel
 
-from ..tensorir.layout import Layout
-from ..tensorir.packing import Factor, Pass, Products
+from ..tensorir.packing import Factor, Pass
 from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, quotient, remainder
-from .capacity import Placed
 from .owner import Owner
-from .source import DeviceBuilder
 from .tensor import TYPES, Item, TensorCores, weights_start
-from .tiles import COLUMNS, LANES, ROWS, fragments
+from .tiles import COLUMNS, ROWS, fragments
 
 if TYPE_CHECKING:
-    from rnnc.weights import MathType
-
     from .kernels import KernelEmitter, Points
 
 
 class Fragments(Owner):
     """The weights of one kernel; a block owns panels of columns, its warps a share of k each."""
 
-    def __init__(
-        self,
-        b: DeviceBuilder,
-        layout: Layout,
-        kernel: Kernel,
-        found: Products,
-        placed: Placed,
-        warp: Expr,
-        lane: Expr,
-        memory: Buffer,
-        math: MathType,
-    ) -> None:
-        block = quotient(warp, b.block_size // LANES)
-        super().__init__(b, layout, kernel, found, placed, block, COLUMNS, warp, lane, memory)
-        self.math = math
+    width = COLUMNS
+
+    def owner_of(self, warp: Expr) -> Expr:
+        return quotient(warp, self.warps)
 
     def place(self, panel: int, number: int, position: int) -> Expr:
         """Where the fragments of factor `position` of pass `number` begin."""

@@ -27,7 +27,7 @@ from ..tensorir.packing import Factor, Products, products
 from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Builder, Expr, ceiling_quotient, int64, load, quotient, remainder
 from .blocks import BlockTiles
-from .divided import divided, has_one_point, row_digits
+from .divided import divided, row_digits
 from .fragments import Fragments
 from .onchip import Resident
 from .pointwise import POINTWISE
@@ -292,7 +292,7 @@ class Points:
     @property
     def long(self) -> tuple[int, ...]:
         """The positions of loops that may have more than one point."""
-        return tuple(n for n, loop in enumerate(self.loops) if not has_one_point(loop))
+        return tuple(n for n, loop in enumerate(self.loops) if not loop.single)
 
     @property
     def digits(self) -> tuple[str | None, ...]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from rnnc.analysis.machine import Machine
 from rnnc.weights import MathType
 
-_PROCESSORS = 132
+from .capacity import CHIPS
+
 # Multiply-adds twice, a second, by the type of operands.
 _FLOPS: dict[MathType, float] = {
     "float32": 67e12,
@@ -23,10 +24,11 @@ _FLOPS: dict[MathType, float] = {
 def machine(math: MathType) -> Machine:
     """A processor is a core: what fits into half of its registers and its shared memory stays
     there, and all take part in every wave."""
+    processors = CHIPS["sm_90"].processors
     return Machine(
-        cores=_PROCESSORS,
-        flops=_FLOPS[math] / _PROCESSORS,
-        levels=((3.3e5, 1e12), (5e7 / _PROCESSORS, 4.2e10), (float("inf"), 2.5e10)),
+        cores=processors,
+        flops=_FLOPS[math] / processors,
+        levels=((3.3e5, 1e12), (5e7 / processors, 4.2e10), (float("inf"), 2.5e10)),
         tile=8 if math == "float32" else 16,
         barrier=1.2e-6,
         kernel=0.0,

@@ -17,16 +17,13 @@ from typing import TYPE_CHECKING
 from tvm import tirx
 
 from rnnc.plan import expression as ex
-from rnnc.plan.plan import Kernel
 
 from ..tensorir.bodies import emit_body
-from ..tensorir.layout import Environment, Layout
-from ..tensorir.packing import Factor, Products
+from ..tensorir.layout import Environment
+from ..tensorir.packing import Factor
 from ..tensorir.panels import panel_number
 from ..tensorir.tir import Buffer, Expr, address, ceiling_quotient, int64, load, quotient, remainder
-from .capacity import Placed
 from .owner import Owner
-from .source import DeviceBuilder
 from .tiles import LANES
 
 if TYPE_CHECKING:
@@ -38,19 +35,6 @@ FEW_ROWS = 2  # up to so many go one by one
 
 class Resident(Owner):
     """The weights of one kernel; a warp owns columns, a lane has every 32nd weight of them."""
-
-    def __init__(
-        self,
-        b: DeviceBuilder,
-        layout: Layout,
-        kernel: Kernel,
-        found: Products,
-        placed: Placed,
-        warp: Expr,
-        lane: Expr,
-        memory: Buffer,
-    ) -> None:
-        super().__init__(b, layout, kernel, found, placed, warp, 1, warp, lane, memory)
 
     # ---- weights ------------------------------------------------------------------------------
 

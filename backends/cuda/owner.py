@@ -5,6 +5,7 @@ from __future__ import annotations
 from tvm import tirx
 
 from rnnc.plan.plan import Kernel
+from rnnc.weights import MathType
 
 from ..tensorir.layout import Layout
 from ..tensorir.packing import Products
@@ -15,8 +16,10 @@ from .tiles import LANES
 
 
 class Owner:
-    """Owner `number` of the weights of one kernel, in `memory`: registers, or the shared memory of
-    `warp`'s block. A panel has `width` columns."""
+    """The owner, by itself a warp, of some weights of one kernel, in `memory`: registers, or the
+    shared memory of `warp`'s block. Products are of type `math`."""
+
+    width = 1  # columns of a panel
 
     def __init__(
         self,
@@ -25,24 +28,27 @@ class Owner:
         kernel: Kernel,
         found: Products,
         placed: Placed,
-        number: Expr,
-        width: int,
         warp: Expr,
         lane: Expr,
         memory: Buffer,
+        math: MathType,
     ) -> None:
         assert placed.panels is not None
         self.b, self.layout, self.kernel, self.found = b, layout, kernel, found
-        self.each, self.panels, self.width = placed.each, placed.panels, width
-        self.owner = b.let(number - int64(placed.first), "owner")
-        self.lane, self.memory = lane, memory
+        self.each, self.panels = placed.each, placed.panels
+        self.lane, self.memory, self.math = lane, memory, math
         self.warps = b.block_size // LANES
+        self.owner = b.let(self.owner_of(warp) - int64(placed.first), "owner")
         if placed.home == "registers":
             self.begin, self.stride = int64(placed.start), 1
         else:
             self.stride = LANES
             first = int64(placed.start) + remainder(warp, self.warps) * int64(placed.room * LANES)
             self.begin = b.let(first + lane, "resident")
+
+    def owner_of(self, warp: Expr) -> Expr:
+        """The number of the owner to which a warp belongs."""
+        return warp
 
     def number(self, panel: Expr | int) -> Expr:
         """Neighbours own neighbouring panels."""

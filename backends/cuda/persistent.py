@@ -133,11 +133,8 @@ class Persistent:
             made = products(kernel, buffers, LANES)
             assert made is not None
             layout = self.device.layout
-            if math == "float32":
-                held = Resident(b, layout, kernel, made, own, warp, lane, homes[own.home])
-            else:
-                home = homes[own.home]
-                held = Fragments(b, layout, kernel, made, own, warp, lane, home, math)
+            kind = Resident if math == "float32" else Fragments
+            held = kind(b, layout, kernel, made, own, warp, lane, homes[own.home], math)
             held.load()
             found[kernel.name] = held
         return found

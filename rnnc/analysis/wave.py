@@ -130,34 +130,47 @@ class WaveLoop:
         return names_of(self.lower) | names_of(self.upper)
 
     @property
+    def lowers(self) -> tuple[Poly, ...]:
+        """Polynomials that are nowhere above the lower bound."""
+        return _polynomials(self.lower, Maximum)
+
+    @property
+    def uppers(self) -> tuple[Poly, ...]:
+        """Polynomials that are nowhere below the upper bound."""
+        return _polynomials(self.upper, Minimum)
+
+    @property
     def extent(self) -> int | None:
         """How many points there are, if that is fixed."""
-        lower, upper = _polynomial(self.lower), _polynomial(self.upper)
-        return None if lower is None or upper is None else (upper - lower).constant
+        return self.most if _is_one(self.lower) and _is_one(self.upper) else None
 
     @property
     def most(self) -> int | None:
         """How many points there are at most, if one of the bounds' arguments says so."""
-        found = [
-            (upper - lower).constant
-            for lower in map(_polynomial, _arguments(self.lower, Maximum))
-            for upper in map(_polynomial, _arguments(self.upper, Minimum))
-            if lower is not None and upper is not None
-        ]
-        return min((size for size in found if size is not None), default=None)
+        sizes = ((upper - lower).constant for lower in self.lowers for upper in self.uppers)
+        return min((size for size in sizes if size is not None), default=None)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one point at most, as where a wave fixes it: w <= t < min(T, w + 1)."""
+        return self.most is not None and self.most <= 1
 
 
-def _polynomial(bound: Bound) -> Poly | None:
+def _is_one(bound: Bound) -> bool:
+    """Whether a bound is one polynomial."""
+    return isinstance(bound.argument if isinstance(bound, Increment) else bound, Polynomial)
+
+
+def _polynomials(bound: Bound, chosen: type[Minimum] | type[Maximum]) -> tuple[Poly, ...]:
+    """Those of which a lower bound is the maximum, or an upper one the minimum."""
     match bound:
         case Polynomial(poly):
-            return poly
-        case Increment(Polynomial(poly), amount):
-            return poly + amount
-    return None
-
-
-def _arguments(bound: Bound, kind: type[Minimum] | type[Maximum]) -> tuple[Bound, ...]:
-    return bound.arguments if isinstance(bound, kind) else (bound,)
+            return (poly,)
+        case Increment(argument, amount):
+            return tuple(poly + amount for poly in _polynomials(argument, chosen))
+        case Minimum(arguments) | Maximum(arguments) if isinstance(bound, chosen):
+            return tuple(poly for one in arguments for poly in _polynomials(one, chosen))
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rnnc.analysis.wave import Maximum, Minimum, WaveLoop
+from rnnc.analysis.wave import WaveLoop
 from rnnc.ir.poly import Poly
 from rnnc.plan.expression import Contract, Load, walk
 from rnnc.plan.plan import Buffer, Kernel, Levels, Phase, Plan, Step, Waves
@@ -65,7 +65,8 @@ def shared(phases: Sequence[Phase], buffers: Mapping[str, Buffer]) -> Shared | N
     for kernel in kernels:
         same = (a == b for a, b in zip(loops, kernel.loops, strict=False))
         del loops[next((n for n, equal in enumerate(same) if not equal), len(kernel.loops)) :]
-    number = next((n for n, loop in enumerate(loops) if not is_single(loop)), len(loops))
+    longer = (n for n, loop in enumerate(loops) if not (loop.exact or loop.single))
+    number = next(longer, len(loops))
     single, rest = tuple(loops[:number]), loops[number:]
     if rest:
         exact = next((n for n, loop in enumerate(rest[1:]) if not loop.exact), len(rest) - 1)
@@ -85,13 +86,6 @@ def is_plain(kernel: Kernel) -> bool:
         and kernel.listed is None
         and not any(isinstance(part, Contract) for part in parts)
     )
-
-
-def is_single(loop: WaveLoop) -> bool:
-    """Whether a loop has at most one point: `t in max(0, w)..min(T, w + 1)`."""
-    lowers = loop.lower.arguments if isinstance(loop.lower, Maximum) else (loop.lower,)
-    uppers = loop.upper.arguments if isinstance(loop.upper, Minimum) else (loop.upper,)
-    return loop.exact or any(WaveLoop("", a, b).extent == 1 for a in lowers for b in uppers)
 
 
 def keeps_rows(kernels: Sequence[Kernel], buffers: Mapping[str, Buffer], dim: str | None) -> bool:
